@@ -1,0 +1,168 @@
+"""DeiT: Touvron et al., "Training data-efficient image transformers & distillation through
+attention", https://arxiv.org/abs/2012.12877."""
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vit_plugin.layers import PatchEmbed, TransformerBlock, resize_position
+from vit_plugin.registry import MODELS
+
+from .archs import DEIT, resolve_arch
+from .base import (Backbone, check_frozen_stages, check_heads, init_linear_and_norm, pair,
+                   resolve_out_indices)
+
+OUT_TYPES = ('cls_token', 'featmap')
+
+
+@MODELS.register_module()
+class DeiT(Backbone):
+    """(B, 3, H, W) -> one (B, C), or (B, C, h, w), for each of ``out_indices``.
+
+    ::
+
+        image -> patches ─┐
+        cls_token ────────┴─ + pos_embed -> L x TransformerBlock -> norm -> class token | map
+
+    State-dict keys are those of mmpretrain's ``VisionTransformer``. Blocks after the last of
+    ``out_indices`` are not built, and the final norm belongs to the architecture's last block,
+    so every parameter contributes to an output.
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'base'``, or a dict with ``embed_dims``, ``num_layers``,
+            ``num_heads`` and ``feedforward_channels``.
+        img_size: Size of the position embedding's grid in pixels, one number or (height, width).
+            Images of any size work; the embedding is interpolated to them.
+        patch_size: One number or (height, width).
+        in_channels: Channels of the image.
+        out_indices: Blocks whose output is returned, rising; negative ones count from the end.
+        out_type: ``'cls_token'`` for (B, C), ``'featmap'`` for the patches as (B, C, h, w).
+        drop_rate: Dropout after the position embedding, the attention and in the FFN.
+        drop_path_rate: Stochastic depth of the last block, rising linearly from 0.
+        layer_scale_init_value: Initial factor of LayerScale; 0 for none.
+        frozen_stages: -1 freezes nothing; 0 the patch embedding, the tokens and the position
+            embedding; k also the first k blocks; the depth also the final norm.
+        with_cp: Save memory in training by computing the blocks' activations twice.
+        init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
+
+    Raises:
+        ValueError: an argument, or an image, is not as above.
+    """
+
+    token_names: tuple[str, ...] = ('cls_token',)
+
+    def __init__(self,
+                 arch: str | Mapping[str, Any] = 'base',
+                 img_size: int | Sequence[int] = 224,
+                 patch_size: int | Sequence[int] = 16,
+                 in_channels: int = 3,
+                 out_indices: int | Sequence[int] = -1,
+                 out_type: str = 'cls_token',
+                 drop_rate: float = 0.,
+                 drop_path_rate: float = 0.,
+                 layer_scale_init_value: float = 0.,
+                 frozen_stages: int = -1,
+                 with_cp: bool = False,
+                 init_cfg: dict | list[dict] | None = None) -> None:
+        super().__init__(init_cfg)
+        settings = resolve_arch(arch, DEIT)
+        dims, depth, heads = (settings[k] for k in ('embed_dims', 'num_layers', 'num_heads'))
+        check_heads(dims, heads)
+        check_frozen_stages(frozen_stages, depth)
+        if out_type not in OUT_TYPES:
+            raise ValueError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
+        self.embed_dims = dims
+        self.in_channels = in_channels
+        self.out_indices = resolve_out_indices(out_indices, depth)
+        self.out_type = out_type
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp
+
+        image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
+        self.patch_embed = PatchEmbed(in_channels, dims, patch)
+        self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
+        for name in self.token_names:
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
+        self.num_extra_tokens = len(self.token_names)
+        num_positions = self.num_extra_tokens + self.grid[0] * self.grid[1]
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
+        self.drop_after_pos = nn.Dropout(drop_rate)
+
+        drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
+        self.layers = nn.ModuleList(
+            TransformerBlock(dims, heads, settings['feedforward_channels'], drop_rate,
+                             drop_paths[i], layer_scale_init_value)
+            for i in range(self.out_indices[-1] + 1))
+        if len(self.layers) == depth:
+            self.ln1 = nn.LayerNorm(dims, eps=1e-6)
+        self.last_layer = depth - 1
+
+        self.apply(init_linear_and_norm)
+        for parameter in (*self.tokens(), self.pos_embed):
+            nn.init.trunc_normal_(parameter, std=0.02)
+        self.freeze()
+
+    def forward(self, x: Tensor) -> tuple:
+        """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
+        self.check_input(x)
+        x = self.patch_embed(x)
+        grid = (x.shape[1], x.shape[2])
+        tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
+        x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
+        x = x + resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens)
+        x = self.drop_after_pos(x)
+
+        outs = []
+        for i, block in enumerate(self.layers):
+            x = self.run_block(block, x)
+            if i in self.out_indices:
+                outs.append(self.format_output(self.ln1(x) if i == self.last_layer else x, grid))
+        return tuple(outs)
+
+    def tokens(self) -> list[nn.Parameter]:
+        """The learnt tokens in front of the patches, (1, 1, C) each."""
+        return [getattr(self, name) for name in self.token_names]
+
+    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
+        """(B, tokens + h*w, C) -> what ``out_type`` asks for."""
+        if self.out_type == 'featmap':
+            patches = x[:, self.num_extra_tokens:].transpose(1, 2)
+            return patches.reshape(x.shape[0], self.embed_dims, *grid)
+        return x[:, 0]
+
+    def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
+        if self.frozen_stages < 0:
+            return
+        yield from (self.patch_embed, *self.tokens(), self.pos_embed, self.drop_after_pos)
+        yield from self.layers[:self.frozen_stages]
+        if self.frozen_stages > self.last_layer and hasattr(self, 'ln1'):
+            yield self.ln1
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise LR decay, and the number of depths.
+
+        0 is the patch embedding, the tokens and the position; block i is i+1; all after is last.
+        """
+        num_depths = len(self.layers) + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix) or name.startswith('ln1.'):
+            return num_depths - 1, num_depths
+        if name.startswith('layers.'):
+            return int(name.split('.')[1]) + 1, num_depths
+        return 0, num_depths
+
+
+@MODELS.register_module()
+class DistilledDeiT(DeiT):
+    """`DeiT` with a distillation token; its ``'cls_token'`` output is the pair (cls, dist).
+
+    The second token learns from a teacher what the first learns from the labels: DeiT, section
+    4, figure 2. State-dict keys are those of mmpretrain's ``DistilledVisionTransformer``.
+    Arguments are those of `DeiT`.
+    """
+
+    token_names = ('cls_token', 'dist_token')
+
+    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
+        return (x[:, 0], x[:, 1]) if self.out_type == 'cls_token' else super().format_output(x, grid)

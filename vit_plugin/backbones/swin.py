@@ -1,0 +1,176 @@
+"""Swin: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
+https://arxiv.org/abs/2103.14030."""
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vit_plugin.layers import PatchEmbed, PatchMerging, SwinBlock, resize_position, shift_mask
+from vit_plugin.registry import MODELS
+
+from .archs import SWIN, resolve_arch
+from .base import (Backbone, check_frozen_stages, check_heads, init_linear_and_norm, pair,
+                   resolve_out_indices)
+
+
+class SwinStage(nn.Module):
+    """The blocks of one stage and the patch merging after them, if any."""
+
+    def __init__(self, blocks: Iterable[SwinBlock], downsample: PatchMerging | None) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.downsample = downsample
+
+
+@MODELS.register_module()
+class SwinTransformer(Backbone):
+    """(B, 3, H, W) -> (B, C_i, ceil(H/s_i), ceil(W/s_i)) for each of ``out_indices``.
+
+    ::
+
+        image -> patches -> stage 0 -> merge -> stage 1 -> merge -> stage 2 -> merge -> stage 3
+                 stride 4      │                   │ 8                 │ 16                │ 32
+                             norm0               norm1               norm2               norm3
+
+    State-dict keys are those that mmpretrain, mmdet and mmseg share, channel order of the patch
+    merging included. Stages after the last of ``out_indices`` are not built, and norms exist for
+    ``out_indices`` only, so every parameter contributes to an output.
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, or a dict with ``embed_dims``,
+            ``depths`` and ``num_heads``.
+        img_size: Size of the absolute position embedding's grid in pixels, one number or
+            (height, width). Images of any size work.
+        patch_size: One number or (height, width).
+        in_channels: Channels of the image.
+        window_size: One number or (height, width).
+        out_indices: Stages whose output is returned, rising; negative ones count from the end.
+        pad_small_map: What happens where a map is no larger than a window. ``False``: blocks do
+            not shift there (mmpretrain's default, timm, Hugging Face). ``True``: they do (mmdet,
+            mmseg). Either way a smaller map is padded.
+        drop_rate: Dropout after the patch embedding.
+        drop_path_rate: Stochastic depth of the last block, rising linearly from 0.
+        use_abs_pos_embed: Add an absolute position embedding to the patches.
+        frozen_stages: -1 freezes nothing; 0 the patch embedding and the absolute position; k
+            also the first k stages and their norms (mmdet's and mmseg's count).
+        with_cp: Save memory in training by computing the blocks' activations twice.
+        init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
+
+    Raises:
+        ValueError: an argument, or an image, is not as above.
+    """
+
+    def __init__(self,
+                 arch: str | Mapping[str, Any] = 'tiny',
+                 img_size: int | Sequence[int] = 224,
+                 patch_size: int | Sequence[int] = 4,
+                 in_channels: int = 3,
+                 window_size: int | Sequence[int] = 7,
+                 out_indices: int | Sequence[int] = (0, 1, 2, 3),
+                 pad_small_map: bool = False,
+                 drop_rate: float = 0.,
+                 drop_path_rate: float = 0.1,
+                 use_abs_pos_embed: bool = False,
+                 frozen_stages: int = -1,
+                 with_cp: bool = False,
+                 init_cfg: dict | list[dict] | None = None) -> None:
+        super().__init__(init_cfg)
+        settings = resolve_arch(arch, SWIN)
+        dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
+        if len(depths) != len(heads):
+            raise ValueError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
+        check_frozen_stages(frozen_stages, len(depths))
+        self.num_features = [dims * 2**i for i in range(len(depths))]
+        for features, num_heads in zip(self.num_features, heads):
+            check_heads(features, num_heads)
+        self.in_channels = in_channels
+        self.window_size = pair('window_size', window_size)
+        self.out_indices = resolve_out_indices(out_indices, len(depths))
+        self.pad_small_map = pad_small_map
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp
+
+        image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
+        self.patch_embed = PatchEmbed(in_channels, dims, patch, norm=True)
+        self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
+        if use_abs_pos_embed:
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], dims))
+            nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
+        self.drop_after_pos = nn.Dropout(drop_rate)
+
+        drop_paths = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        last = self.out_indices[-1]
+        self.stages = nn.ModuleList(
+            SwinStage((SwinBlock(features, num_heads, self.window_size, next(drop_paths))
+                       for _ in range(depth)),
+                      PatchMerging(features) if i < last else None)
+            for i, (features, depth, num_heads)
+            in enumerate(zip(self.num_features[:last + 1], depths, heads)))
+        for i in self.out_indices:
+            self.add_module(f'norm{i}', nn.LayerNorm(self.num_features[i]))
+
+        self.apply(init_linear_and_norm)
+        for name, parameter in self.named_parameters():
+            if name.endswith('relative_position_bias_table'):
+                nn.init.trunc_normal_(parameter, std=0.02)
+        self.freeze()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""
+        self.check_input(x)
+        x = self.patch_embed(x)
+        if hasattr(self, 'absolute_pos_embed'):
+            size = (x.shape[1], x.shape[2])
+            x = x + resize_position(self.absolute_pos_embed, self.grid, size).unflatten(1, size)
+        x = self.drop_after_pos(x)
+
+        outs = []
+        for i, stage in enumerate(self.stages):
+            x = self.run_blocks(stage.blocks, x)
+            if i in self.out_indices:
+                outs.append(getattr(self, f'norm{i}')(x).permute(0, 3, 1, 2).contiguous())
+            if stage.downsample is not None:
+                x = stage.downsample(x)
+        return tuple(outs)
+
+    def run_blocks(self, blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C), every other block with shifted windows."""
+        height, width = self.window_size
+        shift, mask = (0, 0), None
+        if self.pad_small_map or (x.shape[1] > height and x.shape[2] > width):
+            shift = (height // 2, width // 2)
+            padded = (x.shape[1] + -x.shape[1] % height, x.shape[2] + -x.shape[2] % width)
+            mask = shift_mask(padded, self.window_size, shift, x.device)
+        for i, block in enumerate(blocks):
+            x = self.run_block(block, x, shift, mask) if i % 2 else self.run_block(block, x)
+        return x
+
+    def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
+        if self.frozen_stages < 0:
+            return
+        yield from (self.patch_embed, self.drop_after_pos)
+        if hasattr(self, 'absolute_pos_embed'):
+            yield self.absolute_pos_embed
+        for i, stage in enumerate(self.stages[:self.frozen_stages]):
+            yield stage
+            if i in self.out_indices:
+                yield getattr(self, f'norm{i}')
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise LR decay, and the number of depths.
+
+        0 is the patch embedding and the absolute position; blocks count from 1 through all
+        stages; a patch merging has the depth of the block before it; all after is last.
+        """
+        depths = [len(stage.blocks) for stage in self.stages]
+        num_depths = sum(depths) + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix) or name.startswith('norm'):
+            return num_depths - 1, num_depths
+        if name.startswith('stages.'):
+            _, stage, part, block, *_ = name.split('.')
+            before = sum(depths[:int(stage)])
+            last = part == 'downsample'
+            return (before + (depths[int(stage)] if last else int(block) + 1)), num_depths
+        return 0, num_depths

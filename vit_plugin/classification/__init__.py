@@ -1,0 +1,4 @@
+"""Classification heads; they need mmpretrain."""
+from .heads import DeiTHead, DistilledDeiTHead
+
+__all__ = ['DeiTHead', 'DistilledDeiTHead']

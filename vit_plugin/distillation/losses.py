@@ -1,0 +1,84 @@
+"""What the student learns from the teacher: DeiT, section 4, equations 2 and 3."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vit_plugin.registry import MODELS
+
+REDUCTIONS = ('batchmean', 'numel')
+
+
+class Distillation(nn.Module):
+    """Base of the losses: (student (B, K), teacher (B, K)) -> a scalar, before its weight.
+
+    The total is ``(1 - weight) * label loss + weight * distillation loss``.
+
+    Args:
+        weight: Share of the teacher in the total loss, in [0, 1].
+
+    Raises:
+        ValueError: the weight is out of range.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        if not 0 <= weight <= 1:
+            raise ValueError(f'weight={weight} must lie in [0, 1]')
+        self.weight = weight
+
+
+@MODELS.register_module()
+class HardDistillation(Distillation):
+    """``CE(student, argmax teacher)``: the teacher's decision is a second label.
+
+    The total is ``0.5 * CE(cls, y) + 0.5 * CE(dist, argmax teacher)`` with the default weight:
+    DeiT, equation 3. Computed in float32.
+    """
+
+    def __init__(self, weight: float = 0.5) -> None:
+        super().__init__(weight)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return F.cross_entropy(student.float(), teacher.argmax(dim=1))
+
+
+@MODELS.register_module()
+class SoftDistillation(Distillation):
+    """``T^2 * KL(softmax(teacher / T) || softmax(student / T))``.
+
+    The total is ``(1 - 0.1) * CE(cls, y) + 0.1 * 3^2 * KL`` with the defaults: DeiT, equation 2.
+    Computed in float32.
+
+    Args:
+        weight: Share of the teacher in the total loss (the paper's lambda), in [0, 1].
+        temperature: The paper's tau, positive.
+        reduction: ``'batchmean'``, the formula, sums over the classes and averages over the
+            batch (timm and mmrazor too). ``'numel'`` also divides by the number of classes, as
+            facebookresearch/deit's ``losses.py`` does, which makes the term that much smaller.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, weight: float = 0.1, temperature: float = 3.,
+                 reduction: str = 'batchmean') -> None:
+        super().__init__(weight)
+        if temperature <= 0:
+            raise ValueError(f'temperature={temperature} must be positive')
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction='{reduction}' is unknown: choose from {REDUCTIONS}")
+        self.temperature = temperature
+        self.reduction = reduction
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        student = F.log_softmax(student.float() / self.temperature, dim=1)
+        teacher = F.log_softmax(teacher.float() / self.temperature, dim=1)
+        divergence = F.kl_div(student, teacher, reduction='sum', log_target=True)
+        count = len(student) if self.reduction == 'batchmean' else student.numel()
+        return self.temperature**2 * divergence / count
+
+
+@torch.no_grad()
+def agreement(student: Tensor, teacher: Tensor) -> Tensor:
+    """Share of the batch where student and teacher (B, K) decide for the same class."""
+    return (student.argmax(dim=1) == teacher.argmax(dim=1)).float().mean()

@@ -1,0 +1,42 @@
+"""Transformer blocks: two residual lines each."""
+from torch import Tensor, nn
+
+from .attention import Attention
+from .feed_forward import FeedForward
+from .residual import DropPath
+from .window_attention import ShiftedWindowAttention
+
+
+class TransformerBlock(nn.Module):
+    """(B, N, C) -> (B, N, C), a pre-norm ViT block."""
+
+    def __init__(self, embed_dims: int, num_heads: int, hidden: int, drop_rate: float = 0.,
+                 drop_path: float = 0., layer_scale_init_value: float = 0.) -> None:
+        super().__init__()
+        self.ln1 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.attn = Attention(embed_dims, num_heads, drop_rate, layer_scale_init_value)
+        self.ln2 = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.ffn = FeedForward(embed_dims, hidden, drop_rate, layer_scale_init_value)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.ln1(x)))
+        return x + self.drop_path(self.ffn(self.ln2(x)))
+
+
+class SwinBlock(nn.Module):
+    """(B, H, W, C) -> (B, H, W, C), a pre-norm block with attention in windows."""
+
+    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
+                 drop_path: float = 0.) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(embed_dims)
+        self.attn = ShiftedWindowAttention(embed_dims, num_heads, window)
+        self.norm2 = nn.LayerNorm(embed_dims)
+        self.ffn = FeedForward(embed_dims, 4 * embed_dims)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0),
+                mask: Tensor | None = None) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), shift, mask))
+        return x + self.drop_path(self.ffn(self.norm2(x)))

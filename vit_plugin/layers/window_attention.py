@@ -1,0 +1,83 @@
+"""Swin's attention in (shifted) windows with a relative position bias."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .windows import merge_windows, pad_to_windows, partition_windows
+
+
+def relative_position_index(window: tuple[int, int]) -> Tensor:
+    """(N, N) rows of the bias table, one for each pair of the window's N = h*w tokens.
+
+    Entry (i, j) numbers the offset from token j to token i, row by row: Swin, equation 4.
+    """
+    height, width = window
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    y, x = y.flatten(), x.flatten()
+    dy = y[:, None] - y[None, :] + height - 1
+    dx = x[:, None] - x[None, :] + width - 1
+    return dy * (2 * width - 1) + dx
+
+
+class WindowAttention(nn.Module):
+    """(B, nW, N, C) -> (B, nW, N, C), tokens of one window attending to each other."""
+
+    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        num_offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, num_heads))
+        # In the state dict for OpenMMLab's sake, whose Swins have it there.
+        self.register_buffer('relative_position_index', relative_position_index(window))
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend within windows; ``mask`` (nW, N, N) is added to the scores of each window."""
+        b, num_windows, n, c = x.shape
+        bias = self.bias()[None]
+        if mask is not None:
+            bias = bias + mask[:, None]
+        # Windows with biases of their own are folded into the heads, the others into the batch:
+        # so one (1, heads', N, N) bias is broadcast and never copied.
+        folded = bias.shape[0]
+        heads = folded * self.num_heads
+        qkv = self.qkv(x).reshape(b, num_windows, n, 3, self.num_heads, c // self.num_heads)
+        qkv = qkv.permute(3, 0, 1, 4, 2, 5)
+        q, k, v = qkv.reshape(3, b * (num_windows // folded), heads, n, c // self.num_heads)
+        bias = bias.reshape(1, heads, n, n).to(q.dtype)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = x.reshape(b, num_windows, self.num_heads, n, c // self.num_heads)
+        return self.proj(x.transpose(2, 3).reshape(b, num_windows, n, c))
+
+    def bias(self) -> Tensor:
+        """The relative position bias (heads, N, N)."""
+        return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+
+
+class ShiftedWindowAttention(nn.Module):
+    """(B, H, W, C) -> (B, H, W, C).
+
+    ::
+
+        x -> pad -> roll by -shift -> windows -> attention -> merge -> roll back -> crop
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
+        super().__init__()
+        self.window = window
+        self.w_msa = WindowAttention(embed_dims, num_heads, window)
+
+    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0),
+                mask: Tensor | None = None) -> Tensor:
+        """Attend in windows shifted by ``shift``; ``mask`` is that of `windows.shift_mask`."""
+        height, width = x.shape[1:3]
+        x = pad_to_windows(x, self.window)
+        padded = (x.shape[1], x.shape[2])
+        if mask is not None:
+            x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
+        x = self.w_msa(partition_windows(x, self.window), mask)
+        x = merge_windows(x, self.window, padded)
+        if mask is not None:
+            x = x.roll(shift, dims=(1, 2))
+        return x[:, :height, :width]

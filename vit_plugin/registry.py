@@ -1,0 +1,71 @@
+"""The plugin's registries: children of mmengine's, with the scope ``vit_plugin``.
+
+mmengine imports this file by itself when it meets ``type='vit_plugin.X'``, so a stock
+mmpretrain, mmdet or mmseg config needs no ``custom_imports``.
+"""
+from importlib import import_module
+from typing import Any
+
+import mmengine.registry as mmengine_registry
+from mmengine.registry import Registry
+
+# What each part of the plugin needs beside torch and mmengine.
+PARTS: dict[str, str | None] = {
+    'vit_plugin.backbones': None,
+    'vit_plugin.classification': 'mmpretrain',
+    'vit_plugin.distillation': 'mmpretrain',
+}
+
+
+class PluginRegistry(Registry):
+    """A registry that imports one part after the other until it finds a name.
+
+    A part whose library is absent (or does not import) hinders nothing but itself.
+    """
+
+    def import_from_location(self) -> None:
+        """Import every part that can be imported; called before the registry is listed."""
+        self._import_parts()
+
+    def get(self, key: str) -> Any:
+        """Look ``key`` up, with or without the scope ``vit_plugin.``.
+
+        Raises:
+            ImportError: nothing of that name was found and parts could not be imported; the
+                message names them and the library each one needs.
+        """
+        scope, name = self.split_scope_key(key)
+        if scope not in (None, self.scope):
+            return self.root.get(key)
+        failures = self._import_parts(until=name)
+        if name not in self.module_dict and failures and scope == self.scope:
+            raise ImportError(
+                f"'{name}' is not in the {self.name} registry of vit_plugin, and these parts of it "
+                'could not be imported:\n' + '\n'.join(
+                    f"  {part} needs '{PARTS[part]}' ({type(error).__name__}: {error})"
+                    for part, error in failures.items())
+                + "\nInstall what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
+                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); "
+                '`python -m vit_plugin.doctor` shows what is installed.')
+        return super().get(key) if scope is None else self.module_dict.get(name)
+
+    def _import_parts(self, until: str | None = None) -> dict[str, Exception]:
+        """Import the parts in order and return those that failed with their errors."""
+        failures: dict[str, Exception] = {}
+        for part, library in PARTS.items():
+            if until is not None and until in self.module_dict:
+                break
+            try:
+                import_module(part)
+            except Exception as error:  # toolkits raise AssertionError for a wrong mmcv version
+                if library is None:
+                    raise
+                failures[part] = error
+        return failures
+
+
+MODELS = PluginRegistry('model', parent=mmengine_registry.MODELS, scope='vit_plugin')
+HOOKS = PluginRegistry('hook', parent=mmengine_registry.HOOKS, scope='vit_plugin')
+OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(
+    'optimizer wrapper constructor',
+    parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, scope='vit_plugin')
