@@ -1,0 +1,22 @@
+# One environment, .venv, for everything; set up once, on the first call.
+PYTHON := .venv/bin/python
+.PHONY: setup demo test lint doctor
+
+setup: .venv/.ready
+
+.venv/.ready: setup.cfg pyproject.toml constraints.txt tools/setup.sh
+	bash tools/setup.sh
+	@touch $@
+
+demo: setup
+	$(PYTHON) tools/quickstart.py
+
+test: setup
+	$(PYTHON) -m pytest
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy vit_plugin tools
+
+doctor: setup
+	$(PYTHON) -m vit_plugin.doctor

@@ -1,0 +1,78 @@
+"""Tiny data sets in the formats that the toolkits read, and the tools as functions."""
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SIZE = 64
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope='session')
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 4 images: <folder>/<class>/<i>.png."""
+    root = tmp_path_factory.mktemp('folder')
+    for i, name in enumerate(('dark', 'light')):
+        (root / name).mkdir()
+        for j in range(4):
+            pixels = np.random.default_rng(4 * i + j).integers(100 * i, 100 * i + 100, (SIZE, SIZE, 3))
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f'{j}.png')
+    return root
+
+
+@pytest.fixture(scope='session')
+def coco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 images with 2 squares each: images/<i>.png and annotations.json (boxes, polygons)."""
+    root = tmp_path_factory.mktemp('coco')
+    (root / 'images').mkdir()
+    images, annotations = [], []
+    for i in range(4):
+        pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
+        images.append(dict(id=i, file_name=f'{i}.png', height=SIZE, width=SIZE))
+        for j, (x, y) in enumerate(((4, 6), (36, 30))):
+            pixels[y:y + 20, x:x + 20] = 100 + 100 * j
+            annotations.append(dict(
+                id=2 * i + j + 1, image_id=i, category_id=j + 1, bbox=[x, y, 20, 20], area=400,
+                iscrowd=0, segmentation=[[x, y, x + 20, y, x + 20, y + 20, x, y + 20]]))
+        Image.fromarray(pixels).save(root / 'images' / f'{i}.png')
+    (root / 'annotations.json').write_text(json.dumps(dict(
+        images=images, annotations=annotations,
+        categories=[dict(id=1, name='grey'), dict(id=2, name='white')])))
+    return root
+
+
+@pytest.fixture(scope='session')
+def ade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4 images with label maps of 2 classes: images/<i>.jpg, annotations/<i>.png."""
+    root = tmp_path_factory.mktemp('ade')
+    (root / 'images').mkdir()
+    (root / 'annotations').mkdir()
+    for i in range(4):
+        labels = np.zeros((SIZE, SIZE), np.uint8)
+        labels[10 + i:50, 20:60] = 1
+        Image.fromarray(np.stack([labels * 200] * 3, -1)).save(root / 'images' / f'{i}.jpg')
+        Image.fromarray(labels).save(root / 'annotations' / f'{i}.png')
+    return root
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """``tool('train', 'config.py', '--amp')`` runs tools/train.py in this process."""
+    def run(name: str, *arguments: object) -> None:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+        monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, arguments)])
+        runpy.run_path(f'tools/{name}.py', run_name='__main__')
+    return run

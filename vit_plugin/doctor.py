@@ -1,0 +1,114 @@
+"""What is installed, and does it fit together: ``python -m vit_plugin.doctor``.
+
+Needs nothing beside Python itself, so that it also runs where everything is missing.
+"""
+import sys
+from dataclasses import dataclass
+from importlib import import_module, metadata
+
+# Import name -> the distributions that may bring it.
+LIBRARIES = {
+    'torch': ('torch',),
+    'torchvision': ('torchvision',),
+    'numpy': ('numpy',),
+    'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
+    'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite'),
+    'mmcv.ops': (),
+    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'mmdet': ('onedl-mmdetection', 'mmdet'),
+    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+    'transformers': ('transformers',),
+    'timm': ('timm',),
+}
+REQUIRED = ('torch', 'mmengine')
+TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
+
+
+@dataclass
+class Finding:
+    """One row of the table."""
+
+    library: str
+    version: str
+    distribution: str
+    status: str
+    broken: bool = False
+
+
+def examine(library: str) -> Finding:
+    """Import a library and say what was found."""
+    installed = {}
+    for name in LIBRARIES[library]:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    distribution = ' + '.join(installed) or '-'
+    if not installed and LIBRARIES[library]:
+        broken = library in REQUIRED
+        return Finding(library, '-', '-', 'MISSING, but needed' if broken else 'not installed', broken)
+    if len(installed) > 1:
+        return Finding(library, '-', distribution, 'BROKEN: two distributions share this import '
+                       'name; uninstall both, then install one', True)
+    version = next(iter(installed.values()), '-')
+    try:
+        import_module(library)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else ''
+        return Finding(library, version, distribution,
+                       f'BROKEN: {type(error).__name__}: {reason}{hint(library)}', True)
+    return Finding(library, version, distribution, 'ok')
+
+
+def hint(library: str) -> str:
+    """The usual cause, where there is one."""
+    if library == 'mmcv.ops':
+        return ' (mmcv was built without its ops, or for another torch; build it again for this one)'
+    if library == 'torchvision':
+        return ' (torch and torchvision must be a pair, e.g. 2.13.0 and 0.28.0)'
+    if library == 'mmpretrain' and version_of('transformers') >= (5,):
+        return " (mmpretrain needs transformers < 5: pip install 'transformers<5')"
+    return ''
+
+
+def version_of(distribution: str) -> tuple[int, ...]:
+    """Its major version as a tuple, (0,) where it is not installed."""
+    try:
+        return (int(metadata.version(distribution).split('.')[0]),)
+    except metadata.PackageNotFoundError:
+        return (0,)
+
+
+def diagnose() -> list[Finding]:
+    """Examine the whole stack."""
+    findings = {library: examine(library) for library in LIBRARIES}
+    ops = findings['mmcv.ops']
+    if findings['mmcv'].version == '-':
+        findings['mmcv.ops'] = Finding('mmcv.ops', '-', '-', 'not installed')
+    elif ops.broken and not {'mmdet', 'mmseg'} & {f.library for f in findings.values()
+                                                  if f.version != '-'}:
+        ops.status, ops.broken = 'absent; only mmdet and mmseg need them', False
+    return list(findings.values())
+
+
+def main() -> int:
+    """Print the table; return 1 when something needed is missing or broken, else 0."""
+    findings = diagnose()
+    rows = [('library', 'version', 'distribution', 'status')]
+    rows += [(f.library, f.version, f.distribution, f.status) for f in findings]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    print(f'Python {sys.version.split()[0]} at {sys.executable}')
+    for row in rows:
+        print('  '.join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]).rstrip())
+    broken = [f.library for f in findings if f.broken]
+    if broken:
+        print(f'\nNot in order: {", ".join(broken)}.')
+        return 1
+    absent = [t for t in TOOLKITS if any(f.library == t and f.version == '-' for f in findings)]
+    print('\nEverything installed fits together.'
+          + (f' Without {", ".join(absent)} their configs cannot run.' if absent else ''))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
