@@ -12,7 +12,8 @@ class Block:
             raise ModuleNotFoundError(f"No module named '{{name}}'", name=name)
 sys.meta_path.insert(0, Block())
 """
-SWIN = "dict(type='vit_plugin.SwinTransformer', arch=dict(embed_dims=8, depths=(1,), num_heads=(1,)), out_indices=0)"
+SWIN = ("dict(type='vit_plugin.SwinTransformer', out_indices=0, "
+        'arch=dict(embed_dims=8, depths=(1,), num_heads=(1,)))')
 
 
 def python(code: str) -> str:
@@ -23,12 +24,13 @@ def python(code: str) -> str:
     return result.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize('order', [('mmpretrain', 'mmdet', 'mmseg'), ('mmdet', 'mmseg', 'mmpretrain'),
-                                   ('mmseg', 'vit_plugin.registry', 'mmpretrain', 'mmdet')])
+@pytest.mark.parametrize('order', [
+    ('mmpretrain', 'mmdet', 'mmseg'), ('mmdet', 'mmseg', 'mmpretrain'),
+    ('mmseg', 'vit_plugin.registry', 'mmpretrain', 'mmdet')])
 def test_toolkits_in_any_order(order: tuple[str, ...]) -> None:
-    build = ''.join(f'from {name}.registry import MODELS as {name}\n'
+    build = ''.join(f'from {name}.registry import MODELS as {name}_models\n'
                     f'import {name}.models\n'
-                    f'print({name}.build({SWIN}).__module__)\n'
+                    f'print({name}_models.build({SWIN}).__module__)\n'
                     for name in ('mmpretrain', 'mmdet', 'mmseg'))
     imports = ''.join(f'import {name}\n' for name in order)
     assert python(imports + build) == 'vit_plugin.backbones.swin'

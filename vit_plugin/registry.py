@@ -12,6 +12,7 @@ from mmengine.registry import Registry
 # What each part of the plugin needs beside torch and mmengine.
 PARTS: dict[str, str | None] = {
     'vit_plugin.backbones': None,
+    'vit_plugin.optim': None,
     'vit_plugin.classification': 'mmpretrain',
     'vit_plugin.distillation': 'mmpretrain',
 }
@@ -38,16 +39,17 @@ class PluginRegistry(Registry):
         if scope not in (None, self.scope):
             return self.root.get(key)
         failures = self._import_parts(until=name)
-        if name not in self.module_dict and failures and scope == self.scope:
+        found = self.module_dict.get(name) or self.root.module_dict.get(name)
+        if found is None and failures:
+            reasons = '\n'.join(f"  {part} needs '{PARTS[part]}' ({type(error).__name__}: {error})"
+                                for part, error in failures.items())
             raise ImportError(
                 f"'{name}' is not in the {self.name} registry of vit_plugin, and these parts of it "
-                'could not be imported:\n' + '\n'.join(
-                    f"  {part} needs '{PARTS[part]}' ({type(error).__name__}: {error})"
-                    for part, error in failures.items())
-                + "\nInstall what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
-                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); "
-                '`python -m vit_plugin.doctor` shows what is installed.')
-        return super().get(key) if scope is None else self.module_dict.get(name)
+                f'could not be imported:\n{reasons}\n'
+                "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the maintained "
+                "distribution) or 'vit-plugin[openmmlab]' (the original one); `python -m "
+                'vit_plugin.doctor` shows what is installed.')
+        return found
 
     def _import_parts(self, until: str | None = None) -> dict[str, Exception]:
         """Import the parts in order and return those that failed with their errors."""

@@ -1,4 +1,17 @@
-"""Reading, recognising and converting weights."""
-from .reading import read_state_dict
+"""Reading, recognising and converting weights; needs torch and mmengine only.
 
-__all__ = ['read_state_dict']
+::
+
+    file -> read_state_dict -> to_openmmlab -> match -> load_state_dict
+            data, no code      names, orders   shapes   nothing is copied before all is proved
+"""
+from .errors import CheckpointError
+from .layouts import from_openmmlab, to_openmmlab
+from .loading import adapt_classifier, adapt_state_dict, load_pretrained
+from .reading import read_state_dict
+from .writing import write_checkpoint
+
+__all__ = [
+    'CheckpointError', 'adapt_classifier', 'adapt_state_dict', 'from_openmmlab', 'load_pretrained',
+    'read_state_dict', 'to_openmmlab', 'write_checkpoint',
+]

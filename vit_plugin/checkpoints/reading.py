@@ -1,6 +1,10 @@
 """Checkpoint files as data, never as code."""
-from collections.abc import Iterator
+import argparse
+import codecs
+import re
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -10,45 +14,143 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-# The logged scalars that mmengine keeps in its own checkpoints, beside tensors.
-MMENGINE_GLOBALS: list[Any] = [
-    HistoryBuffer, getattr, np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType,
-    np.zeros(0).__reduce__()[0],  # numpy's _reconstruct, whose module moved in numpy 2
-    np.float64(0).__reduce__()[0],
-]
+from .errors import CheckpointError
+
+# What torch's unpickler says of code, in contrast to damage.
+NEEDS_CODE = re.compile('Unsupported (global|class)|is blocked|unrecognized function|Can only')
+# Where weights lie in a file, by precedence.
+NESTED_UNDER = ('state_dict', 'model', 'model_ema', 'state_dict_ema', 'module')
 
 
-def read_state_dict(path: str) -> dict[str, Tensor]:
-    """Read the weights of a checkpoint file or address (``https://...``) to the CPU.
+def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
+    """Read the weights of a ``.pth``, ``.pt`` or ``.safetensors`` file to the CPU.
+
+    Args:
+        path: A file, or an address (``https://...``), which is downloaded to torch hub's folder.
+
+    Returns:
+        The weights, taken out of whatever they are nested in (``state_dict``, ``model``,
+        ``model_ema`` ..., in this order) and without ``module.`` in front of their names.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, needs code to be read, or holds no weights.
+        CheckpointError: a `ValueError`; the file is damaged, needs code to be read, or holds no
+            weights.
     """
+    file = _download(str(path)) if str(path).startswith(('http://', 'https://')) else Path(path)
+    file = file.expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no checkpoint '{path}'")
     try:
-        with _mmengine_globals():
-            if path.startswith(('http://', 'https://')):
-                content = torch.hub.load_state_dict_from_url(
-                    path, map_location='cpu', weights_only=True)
-            elif Path(path).is_file():
-                content = torch.load(path, map_location='cpu', weights_only=True)
-            else:
-                raise FileNotFoundError(f"there is no checkpoint '{path}'")
-    except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"cannot read the checkpoint '{path}': {error}") from error
-    for key in ('state_dict', 'model'):
-        content = content.get(key, content) if isinstance(content, dict) else content
-    if not isinstance(content, dict) or not any(isinstance(v, Tensor) for v in content.values()):
-        raise ValueError(f"'{path}' holds no weights: found {type(content).__name__}")
-    return content
+        content = _read(file)
+    except ImportError:
+        raise
+    except Exception as error:  # a damaged pickle or archive can raise almost anything
+        # torch wraps the unpickler's reason in advice to read the file unsafely
+        reason = error.__context__ if isinstance(error, UnpicklingError) else None
+        message = str(reason or error).split('\n')[0][:300]
+        if NEEDS_CODE.search(message):
+            message = (
+                'reading it would run code, which files from outside must not. If you trust it, '
+                'convert it where that is safe: content = torch.load(path, weights_only=False), '
+                f"then torch.save(dict(state_dict=content['model']), new_path). ({message})")
+        else:
+            message = f'it is damaged, or no checkpoint ({type(error).__name__}: {message})'
+        raise CheckpointError(f"cannot read the checkpoint '{path}': {message}") from error
+    try:
+        return weights_of(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
+
+
+def weights_of(content: Any) -> dict[str, Tensor]:
+    """Take the weights out of a file's content; see `read_state_dict`."""
+    for _ in range(2):  # mmengine's EMA and some trainers nest twice
+        nested = [key for key in NESTED_UNDER
+                  if isinstance(content, MutableMapping)
+                  and isinstance(content.get(key), MutableMapping)]
+        content = content[nested[0]] if nested else content
+    if not isinstance(content, MutableMapping):
+        raise CheckpointError(f'found {type(content).__name__}, not a dict of tensors')
+    weights = {}
+    for key, value in content.items():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            weights[key.removeprefix('module.')] = _check_tensor(key, value)
+        elif isinstance(key, str) and '.' in key and value is not None:
+            raise CheckpointError(f"'{key}' is no tensor, but {type(value).__name__}")
+    if not weights:
+        raise CheckpointError(f'found no tensors under {[str(key) for key in content][:5]}')
+    return weights
+
+
+def _check_tensor(key: str, value: Tensor) -> Tensor:
+    """Refuse tensors that are no plain dense arrays, or larger than what the file holds."""
+    if value.layout is not torch.strided or value.is_quantized or value.is_complex():
+        raise CheckpointError(f"'{key}' is no dense real tensor: {value.layout}, {value.dtype}")
+    if value.is_meta or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise CheckpointError(f"'{key}' has the shape {tuple(value.shape)}, but holds less data")
+    return value.detach()
+
+
+def _read(file: Path) -> Any:
+    if file.suffix == '.safetensors':
+        from safetensors.torch import load_file  # an optional library
+        return load_file(file, device='cpu')
+    with _safe_globals():
+        return torch.load(file, map_location='cpu', weights_only=True)
+
+
+def _download(url: str) -> Path:
+    """Download into torch hub's folder, unless it is there; torch renames the finished file."""
+    file = Path(torch.hub.get_dir()) / 'checkpoints' / url.split('?')[0].rsplit('/', 1)[-1]
+    if not file.is_file():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(file), progress=False)
+        except OSError as error:
+            raise CheckpointError(f"cannot download '{url}': {error}") from error
+    return file
 
 
 @contextmanager
-def _mmengine_globals() -> Iterator[None]:
+def _safe_globals() -> Iterator[None]:
+    """Allow the plain data that trainers store beside weights, as long as a file is read."""
     before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals(MMENGINE_GLOBALS)
+    torch.serialization.add_safe_globals(SAFE_GLOBALS)
     try:
         yield
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)
+
+
+def _named(function: Any, module: str, name: str) -> Callable:
+    """A function known to the unpickler as ``module.name`` (torch 2.4 takes no name beside it)."""
+
+    def named(*args: Any) -> Any:
+        return function(*args)
+
+    named.__module__, named.__name__, named.__qualname__ = module, name, name
+    return named
+
+
+def _history_method(owner: Any, name: str) -> Any:
+    """What `getattr` is used for in mmengine's checkpoints, and nothing else."""
+    if owner is not HistoryBuffer:
+        raise UnpicklingError(f'Unsupported global: getattr of {owner!r}')
+    return getattr(HistoryBuffer, name)
+
+
+# mmengine's logged scalars (numpy arrays in a HistoryBuffer), under the module names of numpy 1
+# and 2, and the arguments that the trainers of DeiT and of timm store.
+SAFE_GLOBALS: list[Any] = [
+    HistoryBuffer,
+    *(_named(_history_method, module, 'getattr') for module in ('builtins', '__builtin__')),
+    np.ndarray, np.dtype, *{type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', '?')},
+    *(_named(function, module, name)
+      for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
+      for name, function in (('_reconstruct', np.zeros(0).__reduce__()[0]),
+                             ('scalar', np.float64(0).__reduce__()[0]))),
+    _named(codecs.encode, '_codecs', 'encode'),
+    argparse.Namespace,
+]

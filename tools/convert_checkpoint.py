@@ -1,0 +1,45 @@
+"""Convert a Swin or DeiT checkpoint from any known layout to another.
+
+Usage: python tools/convert_checkpoint.py SOURCE TARGET --to openmmlab|timm|official
+"""
+import argparse
+import sys
+
+from vit_plugin.checkpoints import (
+    CheckpointError,
+    from_openmmlab,
+    read_state_dict,
+    to_openmmlab,
+    write_checkpoint,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Convert a Swin or DeiT checkpoint. The layout of the source is recognised: '
+                    'OpenMMLab, official, timm (old and new) or Hugging Face. Shapes stay as they '
+                    'are; a model fits them to its own when it loads them.')
+    parser.add_argument('source', help='.pth, .pt or .safetensors, or an address (https://...)')
+    parser.add_argument('target', help='.pth or .safetensors')
+    parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
+    parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.'; "
+                                         'needed where the source holds several')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        weights, layout = to_openmmlab(read_state_dict(args.source), args.prefix)
+    except (CheckpointError, FileNotFoundError) as error:
+        sys.exit(f'{args.source}: {error}')
+    converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
+    nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
+    flat = nested is None or args.target.endswith('.safetensors')
+    write_checkpoint(converted if flat else {nested: converted}, args.target)
+    print(f'{args.source} ({layout}) -> {args.target} ({args.to}): {len(converted)} of '
+          f'{len(weights)} weights')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,106 @@
+"""The layouts: how each source names and orders the weights, and how to tell it by its keys.
+
+OpenMMLab's names of a whole classifier (``backbone.``, ``head.``) are the form in the middle:
+every layout converts to it, some back.
+"""
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..errors import CheckpointError
+from . import huggingface, openmmlab, timm_swin, timm_vit
+
+Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
+
+
+class Layout(NamedTuple):
+    """A source of weights: keys that every checkpoint of it has, and the way to OpenMMLab."""
+
+    name: str
+    signature: tuple[str, ...]
+    convert: Convert
+
+
+LAYOUTS = (
+    Layout('OpenMMLab',                openmmlab.SWIN,           openmmlab.from_swin),
+    Layout('OpenMMLab',                openmmlab.VIT,            openmmlab.from_vit),
+    Layout('OpenMMLab, mmseg ViT',     openmmlab.MULTIHEAD_VIT,  openmmlab.from_vit),
+    Layout('official DeiT or timm',    timm_vit.VIT,             timm_vit.from_vit),
+    Layout('official Swin or old timm', timm_swin.OFFICIAL_SWIN, timm_swin.from_official),
+    Layout('timm',                     timm_swin.SWIN,           timm_swin.from_timm),
+    Layout('Hugging Face',             huggingface.VIT,          huggingface.from_vit),
+    Layout('Hugging Face',             huggingface.SWIN,         huggingface.from_swin),
+)
+TARGETS: dict[str, tuple[Convert, Convert]] = {
+    'timm': (timm_vit.to_vit, timm_swin.to_timm),
+    'official': (timm_vit.to_vit, timm_swin.to_official),
+}
+
+
+def to_openmmlab(weights: Mapping[str, Tensor],
+                 prefix: str | None = None) -> tuple[dict[str, Tensor], str]:
+    """Recognise the layout and rename everything to ``backbone.`` and ``head.``.
+
+    Args:
+        weights: A state dict. Keys outside the backbone and its head are kept.
+        prefix: Where the backbone starts, e.g. ``'backbone.'``; found by itself unless there are
+            several.
+
+    Returns:
+        The converted weights, and the name of the layout they had.
+
+    Raises:
+        CheckpointError: no known layout, several backbones, or shapes no such model has.
+    """
+    layout, prefix = locate(weights, prefix)
+    owner, heads = huggingface.heads_beside(prefix)
+    inside, outside = {}, {}
+    for key, value in weights.items():
+        if key.startswith(prefix):
+            inside[key[len(prefix):]] = value
+        elif key.startswith(heads):
+            inside[key[len(owner):]] = value
+        else:
+            outside[key] = value
+    try:
+        inside = layout.convert(inside)
+    except (KeyError, RuntimeError, IndexError) as error:
+        raise CheckpointError(f'it has the names of {layout.name}, but a weight is absent or of '
+                              f'another shape: {error}') from error
+    return {**outside, **{key if key.startswith('head.') else f'backbone.{key}': value
+                          for key, value in inside.items()}}, layout.name
+
+
+def from_openmmlab(weights: Mapping[str, Tensor], to: str) -> dict[str, Tensor]:
+    """Convert ``backbone.`` and ``head.`` of OpenMMLab to ``'timm'`` or ``'official'``.
+
+    Whatever is neither (a neck, a detection head) has no place there and is left out.
+    """
+    vit, swin = TARGETS[to]
+    inside = {key.removeprefix('backbone.'): value for key, value in weights.items()
+              if key.startswith(('backbone.', 'head.'))}
+    return (swin if openmmlab.SWIN[1] in inside else vit)(inside)
+
+
+def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]:
+    """The layout of a state dict, and what stands in front of the backbone's keys."""
+    keys = dict.fromkeys(keys)
+    if prefix:
+        prefix = prefix.rstrip('.') + '.'
+    for layout in LAYOUTS:
+        first, *others = layout.signature
+        found = [key.removesuffix(first) for key in keys if key.endswith(first)]
+        found = [start for start in found if start[-1:] in ('', '.')
+                 and all(start + other in keys for other in others)
+                 and prefix in (None, start)]
+        if not found:
+            continue
+        if len(found) > 1 and 'backbone.' not in found:
+            raise CheckpointError(f'it holds several backbones, under {found}: say which, e.g. '
+                                  f"prefix='{found[0]}'")
+        return layout, 'backbone.' if 'backbone.' in found else found[0]
+    under = f" under '{prefix}'" if prefix else ''
+    raise CheckpointError(
+        f'neither a Swin nor a ViT of OpenMMLab, the official code, timm or Hugging Face{under}; '
+        f'its first keys: {list(keys)[:5]}')

@@ -1,0 +1,86 @@
+"""Hugging Face transformers: DeiT, ViT and Swin, their backbones and classification models."""
+import torch
+from torch import Tensor
+
+from .merging import is_merging, to_channel_first
+from .openmmlab import last_index
+from .renaming import rename
+
+SWIN = ('embeddings.patch_embeddings.projection.weight',
+        'encoder.layers.0.blocks.0.attention.self.query.weight')
+VIT = ('embeddings.patch_embeddings.projection.weight',
+       'encoder.layer.0.attention.attention.query.weight')
+
+VIT_PAIRS = [
+    ('embeddings.cls_token', 'cls_token'),
+    ('embeddings.distillation_token', 'dist_token'),
+    ('embeddings.mask_token', 'mask_token'),
+    ('embeddings.position_embeddings', 'pos_embed'),
+    ('embeddings.patch_embeddings.', 'patch_embed.'),
+    ('encoder.layer.{i}.layernorm_before.', 'layers.{i}.ln1.'),
+    ('encoder.layer.{i}.layernorm_after.', 'layers.{i}.ln2.'),
+    ('encoder.layer.{i}.attention.attention.', 'layers.{i}.attn.'),
+    ('encoder.layer.{i}.attention.output.dense.', 'layers.{i}.attn.proj.'),
+    ('encoder.layer.{i}.intermediate.dense.', 'layers.{i}.ffn.layers.0.0.'),
+    ('encoder.layer.{i}.output.dense.', 'layers.{i}.ffn.layers.1.'),
+    ('layernorm.', 'ln1.'),
+    ('distillation_classifier.', 'head.layers.head_dist.'),
+    ('cls_classifier.', 'head.layers.head.'),
+    ('classifier.', 'head.layers.head.'),
+]
+SWIN_PAIRS = [
+    ('embeddings.position_embeddings', 'absolute_pos_embed'),
+    ('embeddings.mask_token', 'mask_token'),
+    ('embeddings.patch_embeddings.', 'patch_embed.'),
+    ('embeddings.norm.', 'patch_embed.norm.'),
+    ('encoder.layers.{i}.blocks.{j}.layernorm_before.', 'stages.{i}.blocks.{j}.norm1.'),
+    ('encoder.layers.{i}.blocks.{j}.layernorm_after.', 'stages.{i}.blocks.{j}.norm2.'),
+    ('encoder.layers.{i}.blocks.{j}.attention.self.', 'stages.{i}.blocks.{j}.attn.w_msa.'),
+    ('encoder.layers.{i}.blocks.{j}.attention.output.dense.',
+     'stages.{i}.blocks.{j}.attn.w_msa.proj.'),
+    ('encoder.layers.{i}.blocks.{j}.intermediate.dense.', 'stages.{i}.blocks.{j}.ffn.layers.0.0.'),
+    ('encoder.layers.{i}.blocks.{j}.output.dense.', 'stages.{i}.blocks.{j}.ffn.layers.1.'),
+    ('encoder.layers.{i}.', 'stages.{i}.'),
+    # the backbone numbers the outputs of the stages from 1
+    *((f'hidden_states_norms.stage{i + 1}.', f'norm{i}.') for i in range(9)),
+    ('classifier.', 'head.fc.'),
+]
+
+
+def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """To OpenMMLab's DeiT and DistilledDeiT."""
+    return rename(fuse_qkv(weights), VIT_PAIRS)
+
+
+def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """To OpenMMLab's Swin."""
+    last = last_index(weights, 'encoder.layers.')
+    renamed = rename(fuse_qkv(weights), [*SWIN_PAIRS, ('layernorm.', f'norm{last}.')])
+    return {key: to_channel_first(value) if is_merging(key) else value
+            for key, value in renamed.items()}
+
+
+def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Queries, keys and values as one linear layer ``qkv``."""
+    fused = {}
+    for key, value in weights.items():
+        if '.query.' in key:
+            parts = [key.replace('.query.', f'.{name}.') for name in ('query', 'key', 'value')]
+            fused[key.replace('.query.', '.qkv.')] = torch.cat([weights[part] for part in parts])
+        elif '.key.' not in key and '.value.' not in key:
+            fused[key] = value
+    return fused
+
+
+def heads_beside(prefix: str) -> tuple[str, tuple[str, ...]]:
+    """Where the classification heads of the model under ``swin.``, ``deit.`` or ``vit.`` are.
+
+    Returns:
+        What stands in front of them, and the starts of their keys; none for another prefix.
+    """
+    for model in ('swin.', 'deit.', 'vit.'):
+        if prefix.endswith(model):
+            owner = prefix.removesuffix(model)
+            return owner, tuple(owner + head for head in
+                                ('classifier.', 'cls_classifier.', 'distillation_classifier.'))
+    return '', ()

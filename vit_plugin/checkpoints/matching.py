@@ -1,0 +1,149 @@
+"""Matching converted weights with a backbone: prove first, copy later."""
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import CheckpointError
+from .resizing import Size, find_window, fit_channels, fit_position, resize_table
+
+# What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens and poolers,
+# norms of outputs nobody asks for.
+EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_position_index)$|(dist|mask)_token$|'
+                      r'pooler\.|norm\d+\.|ln1\.')
+
+
+@dataclass
+class Match:
+    """The weights that a backbone takes from a checkpoint, and the account of it."""
+
+    layout: str
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    resized: Counter[str] = field(default_factory=Counter)
+    skipped: list[str] = field(default_factory=list)
+    initialised: list[str] = field(default_factory=list)
+    share: float = 0.
+
+    def incomplete(self) -> bool:
+        """Whether anything but norms of further outputs and a new token keeps its first values."""
+        return not all(re.match(r'norm\d+\.|dist_token$|.* = 0$', name)
+                       for name in self.initialised)
+
+    def summary(self) -> str:
+        """One line: layout, share of the parameters matched, what else happened."""
+        parts = [f'{self.layout}: {100 * self.share:.1f} % of the parameters matched']
+        if self.resized:
+            parts.append('resized ' + ', '.join(f'{count} x {what}' if count > 1 else what
+                                                for what, count in self.resized.items()))
+        for verb, names in (('skipped', self.skipped), ('initialised', self.initialised)):
+            if names:
+                parts.append(f'{verb} {shorten(names)}')
+        return '; '.join(parts)
+
+
+def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
+          threshold: float = 0.9, source_grid: Size | None = None) -> Match:
+    """Fit weights with OpenMMLab's names (``backbone.`` in front) to a backbone; copy nothing.
+
+    Raises:
+        CheckpointError: less than ``threshold`` of the backbone's parameters are found, a shape
+            differs and cannot be converted, a value is not finite, or the checkpoint has layers
+            that the backbone has not.
+    """
+    source = {key.removeprefix('backbone.'): value for key, value in weights.items()
+              if key.startswith('backbone.')}
+    own = backbone.state_dict()
+    result = Match(layout)
+    wrong = take(source, own, backbone, result, source_grid)
+
+    parameters = {name: p.numel() for name, p in backbone.named_parameters()}
+    found = sum(count for name, count in parameters.items() if name in result.weights)
+    result.share = found / sum(parameters.values())
+    unbuilt = [name for name in source if name not in own and is_unbuilt(name, backbone)]
+    unused = [name for name in source
+              if name not in own and name not in unbuilt and not EXPECTED.match(name)]
+    tokens = [name for name in source if name not in own and name.endswith('_token')]
+    result.skipped = [
+        *sorted({key.split('.')[0] for key in weights if not key.startswith('backbone.')}),
+        *dict.fromkeys('.'.join(name.split('.')[:2]) for name in tokens + unbuilt)]
+    if wrong or unused or result.share < threshold:
+        raise CheckpointError('\n  '.join([
+            f'the checkpoint ({layout}) does not fit {type(backbone).__name__}: '
+            f'{100 * result.share:.1f} % of the parameters matched'
+            + (f', {100 * threshold:g} % must' if result.share < threshold else ''),
+            *[f'{what} {shorten(names)}' for what, names in (
+                ('wrong values or shapes:', wrong), ('only in the checkpoint:', unused),
+                ('only in the backbone:', result.initialised)) if names],
+            f"first keys of the checkpoint, in OpenMMLab's names: {shorten(source)}",
+            f'first keys of the backbone: {shorten(own)}']))
+    return result
+
+
+def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.Module,
+         result: Match, source_grid: Size | None) -> list[str]:
+    """Put into ``result`` what fits, and return what does not, with the reasons."""
+    wrong = []
+    for name, target in own.items():
+        if name.endswith('relative_position_index'):
+            result.weights[name] = target
+        elif name in source:
+            value = fit(name, source, target, backbone, result.resized, source_grid)
+            if value.shape != target.shape:
+                wrong.append(f'{name} {tuple(value.shape)} for {tuple(target.shape)}')
+            elif not torch.isfinite(value.float()).all():
+                wrong.append(f'{name} (not finite)')
+            else:
+                result.weights[name] = value
+        elif name.endswith('.bias') and name.removesuffix('bias') + 'weight' in source:
+            result.weights[name] = torch.zeros_like(target)  # a layer trained without a bias
+            result.initialised.append(f'{name} = 0')
+        else:
+            result.initialised.append(name)
+    return wrong
+
+
+def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
+        resized: Counter[str], source_grid: Size | None) -> Tensor:
+    """The value of ``name``, in the target's shape where there is a rule for that."""
+    value = source[name]
+    if not value.is_floating_point():
+        raise CheckpointError(f'{name} is of type {value.dtype}, which no weight is')
+    fitted, old, new = value, tuple(value.shape), tuple(target.shape)
+    if name.endswith('relative_position_bias_table') and value.ndim == 2:
+        index = source.get(name.replace('bias_table', 'index'))
+        window = find_window(value, index, backbone.window_size)
+        fitted = resize_table(value, window, backbone.window_size)
+        old, new = window, backbone.window_size
+        name = 'bias tables, window'
+    elif name in ('pos_embed', 'absolute_pos_embed'):
+        names = getattr(backbone, 'token_names', ())
+        have = tuple(token for token in ('cls_token', 'dist_token') if token in source)
+        fitted = fit_position(value, target, have, names, backbone.grid, source_grid)
+    elif name == 'patch_embed.projection.weight' and value.ndim == 4 \
+            and value.shape[1] != target.shape[1]:
+        fitted = fit_channels(value, target.shape[1])
+    if fitted is not value:
+        resized[f'{name} {old} -> {new}'] += 1
+    return fitted
+
+
+def is_unbuilt(name: str, backbone: Any) -> bool:
+    """Whether ``name`` is in a layer of the architecture beyond the last of ``out_indices``."""
+    container, number, *rest = (name + '.').split('.')[:3]
+    if container not in ('layers', 'stages') or not hasattr(backbone, container) \
+            or not number.isdigit():
+        return False
+    built = len(getattr(backbone, container))
+    depth = len(backbone.num_features) if container == 'stages' else backbone.last_layer + 1
+    return built <= int(number) < depth or (int(number) == built - 1 and rest == ['downsample'])
+
+
+def shorten(names: Mapping | list[str]) -> str:
+    """The first five names and how many there are."""
+    names = list(names)
+    more = f' ... ({len(names)} in all)' if len(names) > 5 else ''
+    return ', '.join(names[:5]) + more
