@@ -12,9 +12,14 @@ from mmengine.registry import Registry
 # What each part of the plugin needs beside torch and mmengine.
 PARTS: dict[str, str | None] = {
     'vit_plugin.backbones': None,
+    'vit_plugin.necks': None,
     'vit_plugin.optim': None,
+    'vit_plugin.transforms': None,
     'vit_plugin.classification': 'mmpretrain',
     'vit_plugin.distillation': 'mmpretrain',
+    'vit_plugin.detection': 'mmdet',
+    'vit_plugin.hooks': 'opencv-python',
+    'vit_plugin.datasets': 'mmpretrain',
 }
 
 
@@ -46,8 +51,8 @@ class PluginRegistry(Registry):
             raise ImportError(
                 f"'{name}' is not in the {self.name} registry of vit_plugin, and these parts of it "
                 f'could not be imported:\n{reasons}\n'
-                "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the maintained "
-                "distribution) or 'vit-plugin[openmmlab]' (the original one); `python -m "
+                "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
+                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); `python -m "
                 'vit_plugin.doctor` shows what is installed.')
         return found
 
@@ -71,3 +76,9 @@ HOOKS = PluginRegistry('hook', parent=mmengine_registry.HOOKS, scope='vit_plugin
 OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(
     'optimizer wrapper constructor',
     parent=mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, scope='vit_plugin')
+OPTIM_WRAPPERS = PluginRegistry(
+    'optim_wrapper', parent=mmengine_registry.OPTIM_WRAPPERS, scope='vit_plugin')
+DATASETS = PluginRegistry('dataset', parent=mmengine_registry.DATASETS, scope='vit_plugin')
+DATA_SAMPLERS = PluginRegistry(
+    'data sampler', parent=mmengine_registry.DATA_SAMPLERS, scope='vit_plugin')
+TRANSFORMS = PluginRegistry('transform', parent=mmengine_registry.TRANSFORMS, scope='vit_plugin')

@@ -10,8 +10,17 @@ from vit_plugin.layers import PatchEmbed, TransformerBlock, resize_position
 from vit_plugin.registry import MODELS
 
 from .archs import DEIT, resolve_arch
-from .base import (Backbone, check_frozen_stages, check_heads, init_linear_and_norm, pair,
-                   resolve_out_indices)
+from .base import (
+    Backbone,
+    check_frozen_stages,
+    check_heads,
+    check_positive,
+    check_rates,
+    init_linear_and_norm,
+    pair,
+    resolve_out_indices,
+    rising_rates,
+)
 
 OUT_TYPES = ('cls_token', 'featmap')
 
@@ -69,6 +78,9 @@ class DeiT(Backbone):
         settings = resolve_arch(arch, DEIT)
         dims, depth, heads = (settings[k] for k in ('embed_dims', 'num_layers', 'num_heads'))
         check_heads(dims, heads)
+        check_positive(num_layers=depth, in_channels=in_channels,
+                       feedforward_channels=settings['feedforward_channels'])
+        check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         check_frozen_stages(frozen_stages, depth)
         if out_type not in OUT_TYPES:
             raise ValueError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
@@ -89,7 +101,7 @@ class DeiT(Backbone):
         self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
 
-        drop_paths = torch.linspace(0, drop_path_rate, depth).tolist()
+        drop_paths = rising_rates(drop_path_rate, depth)
         self.layers = nn.ModuleList(
             TransformerBlock(dims, heads, settings['feedforward_channels'], drop_rate,
                              drop_paths[i], layer_scale_init_value)
@@ -105,8 +117,7 @@ class DeiT(Backbone):
 
     def forward(self, x: Tensor) -> tuple:
         """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
-        self.check_input(x)
-        x = self.patch_embed(x)
+        x = self.patch_embed(self.check_input(x))
         grid = (x.shape[1], x.shape[2])
         tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
         x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
@@ -134,8 +145,9 @@ class DeiT(Backbone):
     def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
         if self.frozen_stages < 0:
             return
-        yield from (self.patch_embed, *self.tokens(), self.pos_embed, self.drop_after_pos)
-        yield from self.layers[:self.frozen_stages]
+        yield from (self.patch_embed, self.drop_after_pos)
+        yield from (*self.tokens(), self.pos_embed)
+        yield from list(self.layers)[:self.frozen_stages]
         if self.frozen_stages > self.last_layer and hasattr(self, 'ln1'):
             yield self.ln1
 
@@ -165,4 +177,6 @@ class DistilledDeiT(DeiT):
     token_names = ('cls_token', 'dist_token')
 
     def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
-        return (x[:, 0], x[:, 1]) if self.out_type == 'cls_token' else super().format_output(x, grid)
+        if self.out_type == 'cls_token':
+            return x[:, 0], x[:, 1]
+        return super().format_output(x, grid)

@@ -6,20 +6,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.layers import PatchEmbed, PatchMerging, SwinBlock, resize_position, shift_mask
+from vit_plugin.layers import (
+    PatchEmbed,
+    PatchMerging,
+    SwinBlock,
+    resize_position,
+    round_up,
+    shift_mask,
+)
 from vit_plugin.registry import MODELS
 
 from .archs import SWIN, resolve_arch
-from .base import (Backbone, check_frozen_stages, check_heads, init_linear_and_norm, pair,
-                   resolve_out_indices)
+from .base import (
+    Backbone,
+    check_frozen_stages,
+    check_heads,
+    check_positive,
+    check_rates,
+    init_linear_and_norm,
+    pair,
+    resolve_out_indices,
+    rising_rates,
+)
 
 
 class SwinStage(nn.Module):
     """The blocks of one stage and the patch merging after them, if any."""
 
+    blocks: Sequence[SwinBlock]
+
     def __init__(self, blocks: Iterable[SwinBlock], downsample: PatchMerging | None) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.downsample = downsample
 
 
@@ -61,6 +79,8 @@ class SwinTransformer(Backbone):
         ValueError: an argument, or an image, is not as above.
     """
 
+    stages: Sequence[SwinStage]
+
     def __init__(self,
                  arch: str | Mapping[str, Any] = 'tiny',
                  img_size: int | Sequence[int] = 224,
@@ -78,6 +98,8 @@ class SwinTransformer(Backbone):
         super().__init__(init_cfg)
         settings = resolve_arch(arch, SWIN)
         dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
+        check_positive(embed_dims=dims, depths=depths, num_heads=heads, in_channels=in_channels)
+        check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         if len(depths) != len(heads):
             raise ValueError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
         check_frozen_stages(frozen_stages, len(depths))
@@ -95,13 +117,14 @@ class SwinTransformer(Backbone):
         self.patch_embed = PatchEmbed(in_channels, dims, patch, norm=True)
         self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
         if use_abs_pos_embed:
-            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], dims))
+            num_positions = self.grid[0] * self.grid[1]
+            self.absolute_pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
             nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
         self.drop_after_pos = nn.Dropout(drop_rate)
 
-        drop_paths = iter(torch.linspace(0, drop_path_rate, sum(depths)).tolist())
+        drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
         last = self.out_indices[-1]
-        self.stages = nn.ModuleList(
+        self.stages = nn.ModuleList(  # type: ignore[assignment]  # indexes like a sequence
             SwinStage((SwinBlock(features, num_heads, self.window_size, next(drop_paths))
                        for _ in range(depth)),
                       PatchMerging(features) if i < last else None)
@@ -118,8 +141,7 @@ class SwinTransformer(Backbone):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""
-        self.check_input(x)
-        x = self.patch_embed(x)
+        x = self.patch_embed(self.check_input(x))
         if hasattr(self, 'absolute_pos_embed'):
             size = (x.shape[1], x.shape[2])
             x = x + resize_position(self.absolute_pos_embed, self.grid, size).unflatten(1, size)
@@ -140,7 +162,7 @@ class SwinTransformer(Backbone):
         shift, mask = (0, 0), None
         if self.pad_small_map or (x.shape[1] > height and x.shape[2] > width):
             shift = (height // 2, width // 2)
-            padded = (x.shape[1] + -x.shape[1] % height, x.shape[2] + -x.shape[2] % width)
+            padded = (round_up(x.shape[1], height), round_up(x.shape[2], width))
             mask = shift_mask(padded, self.window_size, shift, x.device)
         for i, block in enumerate(blocks):
             x = self.run_block(block, x, shift, mask) if i % 2 else self.run_block(block, x)

@@ -7,10 +7,11 @@ from .patch_merging import PatchMerging
 from .position import resize_position
 from .residual import DropPath, LayerScale
 from .window_attention import ShiftedWindowAttention, WindowAttention
-from .windows import merge_windows, pad_to_windows, partition_windows, shift_mask
+from .windows import crop, merge_windows, pad_to_windows, partition_windows, round_up, shift_mask
 
 __all__ = [
     'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'PatchEmbed', 'PatchMerging',
-    'ShiftedWindowAttention', 'SwinBlock', 'TransformerBlock', 'WindowAttention', 'merge_windows',
-    'pad_to_windows', 'partition_windows', 'resize_position', 'shift_mask',
+    'ShiftedWindowAttention', 'SwinBlock', 'TransformerBlock', 'WindowAttention', 'crop',
+    'merge_windows', 'pad_to_windows', 'partition_windows', 'resize_position', 'round_up',
+    'shift_mask',
 ]

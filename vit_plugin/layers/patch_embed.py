@@ -1,6 +1,7 @@
 """Image to patches."""
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .windows import pad_to_windows
 
 
 class PatchEmbed(nn.Module):
@@ -17,8 +18,5 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(embed_dims) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        pad_h = -x.shape[2] % self.patch_size[0]
-        pad_w = -x.shape[3] % self.patch_size[1]
-        if pad_h or pad_w:
-            x = F.pad(x, (0, pad_w, 0, pad_h))
+        x = pad_to_windows(x, self.patch_size, dims=(2, 3))
         return self.norm(self.projection(x).permute(0, 2, 3, 1))

@@ -1,6 +1,7 @@
 """Downsampling between Swin's stages."""
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .windows import pad_to_windows
 
 
 class PatchMerging(nn.Module):
@@ -17,9 +18,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        pad_h, pad_w = x.shape[1] % 2, x.shape[2] % 2
-        if pad_h or pad_w:
-            x = F.pad(x, (0, 0, 0, pad_w, 0, pad_h))
+        x = pad_to_windows(x, (2, 2))
         b, h, w, c = x.shape
         x = x.reshape(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 5, 2, 4)
         return self.reduction(self.norm(x.reshape(b, h // 2, w // 2, 4 * c)))

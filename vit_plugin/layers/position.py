@@ -9,7 +9,8 @@ def resize_position(embedding: Tensor, source: tuple[int, int], target: tuple[in
     """(1, num_tokens + h*w, C) -> (1, num_tokens + H*W, C) by bicubic interpolation.
 
     The first ``num_tokens`` positions belong to no place in the image and are kept. Computed in
-    float32, returned in the type of ``embedding``. DeiT, section 3 "Fixing the positional encoding".
+    float32, returned in the type of ``embedding``. DeiT, section 3, "Fixing the positional
+    encoding across resolutions".
     """
     if source == target:
         return embedding

@@ -3,7 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .windows import merge_windows, pad_to_windows, partition_windows
+from .windows import crop, merge_windows, pad_to_windows, partition_windows
+
+# torch < 2.7 does not tell export from compilation
+is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
 
 def relative_position_index(window: tuple[int, int]) -> Tensor:
@@ -22,6 +25,8 @@ def relative_position_index(window: tuple[int, int]) -> Tensor:
 class WindowAttention(nn.Module):
     """(B, nW, N, C) -> (B, nW, N, C), tokens of one window attending to each other."""
 
+    relative_position_index: Tensor
+
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -38,6 +43,9 @@ class WindowAttention(nn.Module):
         bias = self.bias()[None]
         if mask is not None:
             bias = bias + mask[:, None]
+        if self.training and b == 0:
+            # Without a batch the attention gives the bias no gradient, which DDP would wait for.
+            x = x + 0 * bias.sum()
         # Windows with biases of their own are folded into the heads, the others into the batch:
         # so one (1, heads', N, N) bias is broadcast and never copied.
         folded = bias.shape[0]
@@ -46,9 +54,17 @@ class WindowAttention(nn.Module):
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)
         q, k, v = qkv.reshape(3, b * (num_windows // folded), heads, n, c // self.num_heads)
         bias = bias.reshape(1, heads, n, n).to(q.dtype)
+        if is_exporting():
+            # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
+            bias = bias.expand(q.shape[0], -1, -1, -1)
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x.reshape(b, num_windows, self.num_heads, n, c // self.num_heads)
-        return self.proj(x.transpose(2, 3).reshape(b, num_windows, n, c))
+        x = x.transpose(2, 3)
+        if is_exporting():
+            # An exporter may decompose the attention into one with another memory layout, where
+            # the view that the reshape is recorded as here is impossible (ONNX, torch 2.13).
+            x = x.clone(memory_format=torch.contiguous_format)
+        return self.proj(x.reshape(b, num_windows, n, c))
 
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
@@ -71,7 +87,7 @@ class ShiftedWindowAttention(nn.Module):
     def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0),
                 mask: Tensor | None = None) -> Tensor:
         """Attend in windows shifted by ``shift``; ``mask`` is that of `windows.shift_mask`."""
-        height, width = x.shape[1:3]
+        size = (x.shape[1], x.shape[2])
         x = pad_to_windows(x, self.window)
         padded = (x.shape[1], x.shape[2])
         if mask is not None:
@@ -80,4 +96,4 @@ class ShiftedWindowAttention(nn.Module):
         x = merge_windows(x, self.window, padded)
         if mask is not None:
             x = x.roll(shift, dims=(1, 2))
-        return x[:, :height, :width]
+        return crop(x, size)

@@ -11,10 +11,29 @@ from torch import Tensor
 MASKED = -100.0
 
 
-def pad_to_windows(x: Tensor, window: tuple[int, int]) -> Tensor:
-    """(B, H, W, C) -> (B, H', W', C): zeros at the bottom and right up to whole windows."""
-    pad_h, pad_w = -x.shape[1] % window[0], -x.shape[2] % window[1]
-    return F.pad(x, (0, 0, 0, pad_w, 0, pad_h)) if pad_h or pad_w else x
+def round_up(length: int, multiple: int) -> int:
+    """The least multiple that is no smaller than ``length``."""
+    # Not with a remainder: torch.compile takes minutes to reason about nested ones.
+    return (length + multiple - 1) // multiple * multiple
+
+
+def pad_to_windows(x: Tensor, window: tuple[int, int], dims: tuple[int, int] = (1, 2)) -> Tensor:
+    """(B, H, W, C) -> (B, H', W', C): zeros at the bottom and right up to whole windows.
+
+    ``dims`` are those of H and W, side by side.
+    """
+    pad_h, pad_w = (round_up(x.shape[d], length) - x.shape[d] for d, length in zip(dims, window))
+    # A pad of 0 copies; when compiled it does not, and a condition would recompile for some sizes.
+    if torch.compiler.is_compiling() or pad_h or pad_w:
+        x = F.pad(x, (0, 0) * (x.ndim - 1 - dims[1]) + (0, pad_w, 0, pad_h))
+    return x
+
+
+def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, H', W', C) -> (B, H, W, C): undo `pad_to_windows`."""
+    x = x[:, :size[0], :size[1]]
+    # Compiled, a layout that depends on whether anything was cut would recompile for some sizes.
+    return x.clone(memory_format=torch.contiguous_format) if torch.compiler.is_compiling() else x
 
 
 def partition_windows(x: Tensor, window: tuple[int, int]) -> Tensor:
