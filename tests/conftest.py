@@ -27,7 +27,8 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, name in enumerate(('dark', 'light')):
         (root / name).mkdir()
         for j in range(4):
-            pixels = np.random.default_rng(4 * i + j).integers(100 * i, 100 * i + 100, (SIZE, SIZE, 3))
+            generator = np.random.default_rng(4 * i + j)
+            pixels = generator.integers(100 * i, 100 * i + 100, (SIZE, SIZE, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f'{j}.png')
     return root
 

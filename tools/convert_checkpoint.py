@@ -35,8 +35,10 @@ def main() -> None:
         sys.exit(f'{args.source}: {error}')
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
-    flat = nested is None or args.target.endswith('.safetensors')
-    write_checkpoint(converted if flat else {nested: converted}, args.target)
+    if nested and not args.target.endswith('.safetensors'):
+        write_checkpoint({nested: converted}, args.target)
+    else:
+        write_checkpoint(converted, args.target)
     print(f'{args.source} ({layout}) -> {args.target} ({args.to}): {len(converted)} of '
           f'{len(weights)} weights')
 

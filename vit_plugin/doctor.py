@@ -3,6 +3,7 @@
 Needs nothing beside Python itself, so that it also runs where everything is missing.
 """
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, metadata
 
@@ -39,14 +40,13 @@ def examine(library: str) -> Finding:
     """Import a library and say what was found."""
     installed = {}
     for name in LIBRARIES[library]:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             installed[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
     distribution = ' + '.join(installed) or '-'
     if not installed and LIBRARIES[library]:
-        broken = library in REQUIRED
-        return Finding(library, '-', '-', 'MISSING, but needed' if broken else 'not installed', broken)
+        needed = library in REQUIRED
+        return Finding(library, '-', '-', 'MISSING, but needed' if needed else 'not installed',
+                       needed)
     if len(installed) > 1:
         return Finding(library, '-', distribution, 'BROKEN: two distributions share this import '
                        'name; uninstall both, then install one', True)
@@ -63,7 +63,7 @@ def examine(library: str) -> Finding:
 def hint(library: str) -> str:
     """The usual cause, where there is one."""
     if library == 'mmcv.ops':
-        return ' (mmcv was built without its ops, or for another torch; build it again for this one)'
+        return ' (mmcv was built without its ops or for another torch: build it again)'
     if library == 'torchvision':
         return ' (torch and torchvision must be a pair, e.g. 2.13.0 and 0.28.0)'
     if library == 'mmpretrain' and version_of('transformers') >= (5,):
@@ -98,8 +98,8 @@ def main() -> int:
     rows += [(f.library, f.version, f.distribution, f.status) for f in findings]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     print(f'Python {sys.version.split()[0]} at {sys.executable}')
-    for row in rows:
-        print('  '.join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[3]]).rstrip())
+    for *cells, status in rows:
+        print(*(cell.ljust(width) for cell, width in zip(cells, widths)), status, sep='  ')
     broken = [f.library for f in findings if f.broken]
     if broken:
         print(f'\nNot in order: {", ".join(broken)}.')

@@ -6,5 +6,5 @@ model = dict(
     backbone=dict(type='vit_plugin.DistilledDeiT'),
     head=dict(type='vit_plugin.DistilledDeiTHead'),
     teacher=dict(config='configs/quickstart/teacher_resnet.py',
-                 checkpoint='work_dirs/quickstart/teacher/iter_1000.pth'),
+                 checkpoint='work_dirs/quickstart/teacher/final.pth'),
     distillation=dict(type='vit_plugin.HardDistillation'))

@@ -1,19 +1,18 @@
 # Data, schedule and runtime of the quickstart: MNIST digits as folders of images, written by
-# tools/quickstart.py to data/quickstart/{teacher,student,val}/<digit>/*.png.
+# tools/quickstart.py to work_dirs/quickstart/data/{teacher,student,val}/<digit>/*.png.
 _base_ = '../_base_/classification_runtime.py'
 
-data_root = 'data/quickstart'
+data_root = 'work_dirs/quickstart/data'
 num_classes = 10
-max_iters = 1000
-val_interval = 250
+max_iters = 1200
 
 data_preprocessor = dict(
     num_classes=num_classes, mean=[33.3] * 3, std=[78.6] * 3, to_rgb=False)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=28, crop_ratio_range=(0.6, 1.0)),
-    dict(type='Rotate', angle=15., prob=0.5, random_negative_prob=0.5),
+    dict(type='RandomResizedCrop', scale=28, crop_ratio_range=(0.7, 1.0)),
+    dict(type='Rotate', angle=10., prob=0.5, random_negative_prob=0.5),
     dict(type='PackInputs'),
 ]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
@@ -32,12 +31,12 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=1)
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=val_interval)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
 val_cfg = dict()
 test_cfg = dict()
 
 optim_wrapper = dict(
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0., flat_decay_mult=0.),
     clip_grad=dict(max_norm=5.))
 param_scheduler = [
@@ -45,5 +44,6 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=100, T_max=max_iters),
 ]
 log_processor = dict(by_epoch=False)
-default_hooks = dict(
-    checkpoint=dict(by_epoch=False, interval=max_iters, max_keep_ckpts=1, save_best=None))
+default_hooks = dict(checkpoint=dict(
+    by_epoch=False, interval=max_iters, max_keep_ckpts=1, save_best=None, save_optimizer=False,
+    filename_tmpl='final.pth'))

@@ -49,7 +49,8 @@ def test_total_is_the_published_formula(checkpoint: Path, batch: Batch) -> None:
     label = F.cross_entropy(cls_score, torch.arange(4))
     losses = model.loss(*batch)
     hard = 0.5 * label + 0.5 * F.cross_entropy(dist_score, teacher.argmax(1))
-    assert (losses['loss_cls'] + losses['loss_distill']).item() == pytest.approx(hard.item(), abs=1e-6)
+    total = losses['loss_cls'] + losses['loss_distill']
+    assert total.item() == pytest.approx(hard.item(), abs=1e-6)
     assert losses['agreement'] == (dist_score.argmax(1) == teacher.argmax(1)).float().mean()
 
     soft = build(checkpoint, distillation=dict(type='vit_plugin.SoftDistillation'))

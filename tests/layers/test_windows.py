@@ -29,7 +29,8 @@ def test_pad_adds_zeros_at_bottom_and_right_only_where_needed() -> None:
 
 
 @pytest.mark.parametrize(('size', 'window', 'shift'),
-                         [((8, 12), (4, 4), (2, 2)), ((6, 9), (3, 3), (1, 1)), ((4, 4), (4, 4), (2, 2))])
+                         [((8, 12), (4, 4), (2, 2)), ((6, 9), (3, 3), (1, 1)),
+                          ((4, 4), (4, 4), (2, 2))])
 def test_mask_separates_tokens_that_are_no_neighbours(
         size: tuple[int, int], window: tuple[int, int], shift: tuple[int, int]) -> None:
     rows = torch.arange(size[0]).roll(-shift[0])[:, None].expand(size)
@@ -37,11 +38,11 @@ def test_mask_separates_tokens_that_are_no_neighbours(
     places = partition_windows(torch.stack((rows, columns), -1)[None], window)[0]
     mask = shift_mask(size, window, shift)
     for tokens, allowed in zip(places, mask == 0):
-        # in one window without wrapping around: all within one window's extent of each other
-        apart = (tokens[:, None] - tokens[None, :]).abs() >= torch.tensor(window)
-        wrapped = ((tokens[:, None] < torch.tensor(shift)) != (tokens[None, :] < torch.tensor(shift)))
-        assert torch.equal(~allowed, (wrapped & (apart | (torch.tensor(size) == torch.tensor(window)))
-                                      ).any(-1))
+        # Only rolling brings a token of the first `shift` rows or columns beside one of the rest.
+        wrapped = tokens < torch.tensor(shift)
+        last = (tokens >= torch.tensor(size) - torch.tensor(window) + torch.tensor(shift)) | wrapped
+        parted = (wrapped[:, None] != wrapped[None, :]) & last[:, None] & last[None, :]
+        assert torch.equal(~allowed, parted.any(-1))
 
 
 def test_relative_position_index_counts_offsets() -> None:

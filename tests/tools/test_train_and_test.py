@@ -21,7 +21,8 @@ train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=4, val_inte
 param_scheduler = []
 optim_wrapper = dict(_delete_=True, optimizer=dict(type='AdamW', lr=1e-3))
 log_processor = dict(by_epoch=False)
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', _delete_=True, by_epoch=False, interval=2))
+default_hooks = dict(
+    checkpoint=dict(type='CheckpointHook', _delete_=True, by_epoch=False, interval=2))
 auto_scale_lr = dict(base_batch_size=2)
 """
 LOADER = """
@@ -52,7 +53,8 @@ def classification(name: str, folder: Path) -> str:
     if name == 'DistilledDeiT':
         distilled = """type='vit_plugin.DistilledClassifier',
     distillation=dict(type='vit_plugin.HardDistillation'),
-    teacher=dict(type='TimmClassifier', model_name='test_resnet', num_classes=2, checkpoint=None),"""
+    teacher=dict(type='TimmClassifier', model_name='test_resnet', num_classes=2,
+                 checkpoint=None),"""
     data = f"type='CustomDataset', data_root='{folder}'"
     test = "[dict(type='LoadImageFromFile'), dict(type='PackInputs')]"
     return f"""
@@ -77,8 +79,8 @@ _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
 model = dict(backbone={backbone(name, 'featmap', True)}, neck={neck}, bbox_head=dict(num_classes=2),
     test_cfg=dict(score_thr=0.))  # so that an untrained detector detects something
 {LOADER.format(data=data, test_mode='test_mode=True,',
-               train="[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), "
-                     "dict(type='PackDetInputs')]",
+               train="[dict(type='LoadImageFromFile'), "
+                     "dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]",
                test="[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 64)), "
                     "dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]")}
 val_evaluator = dict(ann_file='{coco}/annotations.json')
@@ -103,7 +105,8 @@ _base_ = ['{base}/models/upernet_swin.py', '{base}/default_runtime.py',
           '{base}/datasets/ade20k.py', '{base}/schedules/schedule_20k.py']
 norm_cfg = dict(type='BN')
 model = dict(pretrained=None, data_preprocessor=dict(size=(64, 64)),
-    backbone={backbone(name, 'featmap', True)}, {heads.replace('channels=16', 'channels=16, norm_cfg=norm_cfg')})
+    backbone={backbone(name, 'featmap', True)},
+    {heads.replace('channels=16', 'channels=16, norm_cfg=norm_cfg')})
 {LOADER.format(data=data, test_mode='test_mode=True,',
                train="[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), "
                      "dict(type='PackSegInputs')]",
@@ -117,17 +120,18 @@ model = dict(pretrained=None, data_preprocessor=dict(size=(64, 64)),
 def test_every_backbone_in_every_toolkit(
         task: str, name: str, tool: Callable[..., None], tmp_path: Path,
         request: pytest.FixtureRequest, capfd: pytest.CaptureFixture) -> None:
-    write, data = {'classification': (classification, 'image_folder'), 'detection': (detection, 'coco'),
-                   'segmentation': (segmentation, 'ade')}[task]
+    write, data, metric, count = {
+        'classification': (classification, 'image_folder', 'accuracy/top1:', 8),
+        'detection': (detection, 'coco', 'coco/bbox_mAP:', 4),
+        'segmentation': (segmentation, 'ade', 'mIoU:', 4)}[task]
     config = tmp_path / f'{task}_{name}.py'
     config.write_text(write(name, request.getfixturevalue(data)))
     work = tmp_path / 'work'
-    metric = dict(classification='accuracy/top1:', detection='coco/bbox_mAP:', segmentation='mIoU:')[task]
     tool('train', config, '--work-dir', work, '--cfg-options', 'randomness.seed=0')
     assert ''.join(capfd.readouterr()).count(metric) == 2  # after 2 and after 4 iterations
     tool('test', config, work / 'iter_4.pth', '--work-dir', work, '--out', work / 'out.pkl')
     assert ''.join(capfd.readouterr()).count(metric) == 1
-    assert len(pickle.loads((work / 'out.pkl').read_bytes())) == (8 if task == 'classification' else 4)
+    assert len(pickle.loads((work / 'out.pkl').read_bytes())) == count
 
 
 def test_resume_goes_on_from_the_last_checkpoint(tool: Callable[..., None], tmp_path: Path,
@@ -147,9 +151,10 @@ def test_resume_goes_on_from_the_last_checkpoint(tool: Callable[..., None], tmp_
 def test_two_processes_on_the_cpu(tmp_path: Path, image_folder: Path) -> None:
     config, work = tmp_path / 'distributed_deit.py', tmp_path / 'work'
     config.write_text(classification('DeiT', image_folder))
-    subprocess.run(['bash', str(ROOT / 'tools/dist_train.sh'), str(config), '2', '--work-dir', str(work)],
-                   check=True, cwd=ROOT, timeout=300,
-                   env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29611'})
+    subprocess.run(
+        ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(work)],
+        check=True, cwd=ROOT, timeout=300,
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29611'})
     assert (work / 'iter_4.pth').is_file()
 
 

