@@ -1,9 +1,13 @@
 """Tiny data sets in the formats that the toolkits read, and the tools as functions."""
 import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+# The suite runs one process for each core, so each of them has one thread.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64
+WNIDS = ('n01440764', 'n01443537')
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +35,19 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             generator = np.random.default_rng(4 * i + j)
             pixels = generator.integers(100 * i, 100 * i + 100, (SIZE, SIZE, 3))
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f'{j}.png')
+    return root
+
+
+@pytest.fixture(scope='session')
+def imagenet(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/<wnid>/ with 2 images each and val/<wnid>/ with 4 each."""
+    root = tmp_path_factory.mktemp('imagenet')
+    for wnid, source in zip(WNIDS, ('dark', 'light')):
+        for split, count in (('train', 2), ('val', 4)):
+            folder = root / split / wnid
+            folder.mkdir(parents=True)
+            for i in range(count):
+                (folder / f'{wnid}_{i}.JPEG').symlink_to(image_folder / source / f'{i}.png')
     return root
 
 

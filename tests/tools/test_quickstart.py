@@ -30,7 +30,7 @@ def test_report_of_a_short_run(tmp_path: Path) -> None:
     pixels, digits = mnist_data()
     images = {split: {path.read_bytes() for path in (work / 'data' / split).glob('*/*.png')}
               for split in ('teacher', 'student', 'val')}
-    assert [len(images[split]) for split in ('teacher', 'student', 'val')] == [3500, 200, 1500]
+    assert [len(images[split]) for split in ('teacher', 'student', 'val')] == [3500, 100, 1500]
     assert not images['val'] & images['teacher']
     assert images['student'] < images['teacher']
     threes = np.asarray(Image.open(work / 'data/val/3/000.png'))
