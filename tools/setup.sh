@@ -13,7 +13,7 @@ find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3.12 python3.11 python3.10 python3; do
         if [ -n "$candidate" ] && command -v "$candidate" > /dev/null \
-            && "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+            && "$candidate" 2> /dev/null -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
         then
             echo "$candidate"
             return
@@ -37,8 +37,9 @@ fi
 
 echo "Setting up .venv with $("$python" --version). The first time this downloads about 3 GB and compiles"
 echo "mmcv's C++ ops, 10-20 minutes on 2 cores; uv keeps the result for the next time."
-[ -x .venv/bin/python ] || "$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION"
+"$python" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
+    || fail "uv could not be installed; the lines above say why. Is there a network?"
 .venv/bin/python -m uv pip install --python .venv/bin/python \
     -e '.[all,demo,dev]' -c constraints.txt \
     || fail "the installation failed; the lines above say where. It goes on where it was: run the same command again."
