@@ -52,8 +52,8 @@ class PluginRegistry(Registry):
                 f"'{name}' is not in the {self.name} registry of vit_plugin, and these parts of it "
                 f'could not be imported:\n{reasons}\n'
                 "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
-                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); `python -m "
-                'vit_plugin.doctor` shows what is installed.')
+                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); "
+                '`python -m vit_plugin.doctor` shows what is installed.')
         return found
 
     def _import_parts(self, until: str | None = None) -> dict[str, Exception]:

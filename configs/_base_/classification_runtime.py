@@ -1,10 +1,12 @@
-# What every classification config shares; values are mmpretrain's defaults.
+# What every classification config shares; values are mmpretrain's defaults,
+# but checkpoints are written atomically.
 default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
+    checkpoint=dict(type='vit_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=3,
+                    save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False))
 env_cfg = dict(

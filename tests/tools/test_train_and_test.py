@@ -165,6 +165,3 @@ def test_clear_errors(tool: Callable[..., None], tmp_path: Path, image_folder: P
     config.write_text(classification('DeiT', image_folder))
     with pytest.raises(SystemExit, match=r"no checkpoint 'absent\.pth'"):
         tool('test', config, 'absent.pth')
-    if not torch.cuda.is_available():
-        with pytest.raises(SystemExit, match='needs a GPU'):
-            tool('train', config, '--amp')

@@ -1,6 +1,8 @@
 """Teacher-student training; needs mmpretrain."""
 from .classifier import DistilledClassifier
+from .hooks import DistillationScheduleHook, TeacherCheckHook, TeacherTimeHook
 from .losses import HardDistillation, SoftDistillation
 from .teacher import Teacher
 
-__all__ = ['DistilledClassifier', 'HardDistillation', 'SoftDistillation', 'Teacher']
+__all__ = ['DistillationScheduleHook', 'DistilledClassifier', 'HardDistillation',
+           'SoftDistillation', 'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']

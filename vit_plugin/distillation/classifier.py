@@ -64,14 +64,20 @@ class DistilledClassifier(ImageClassifier):
                              f'{self.teacher.num_classes}: both must have the same')
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Images (B, 3, H, W) -> ``loss_cls``, ``loss_distill`` and ``agreement``."""
+        """Images (B, 3, H, W) -> ``loss_cls``, ``loss_distill`` and ``agreement``.
+
+        With weight 0 the teacher does not run, and there is no ``agreement``.
+        """
         features = self.extract_feat(inputs)
         cls_score, dist_score = self.scores(features)
-        teacher_score = self.teacher(inputs)
 
         losses = self.head._get_loss(cls_score, data_samples)
         weight = self.distillation.weight
         losses['loss_cls'] = (1 - weight) * losses.pop('loss')
+        if weight == 0:  # switched off; the term lets DDP find every parameter in the graph
+            losses['loss_distill'] = 0 * dist_score.sum()
+            return losses
+        teacher_score = self.teacher(inputs)
         losses['loss_distill'] = weight * self.distillation(dist_score, teacher_score)
         losses['agreement'] = agreement(dist_score, teacher_score)
         return losses

@@ -20,6 +20,8 @@ class Distillation(nn.Module):
         ValueError: the weight is out of range.
     """
 
+    weight: float
+
     def __init__(self, weight: float) -> None:
         super().__init__()
         if not 0 <= weight <= 1:

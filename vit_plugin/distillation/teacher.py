@@ -25,13 +25,23 @@ class Teacher:
         model: The classifier, weights loaded.
         pixels: The student's data preprocessor. Where the teacher's has another mean, standard
             deviation or channel order, the pixels are converted.
+        channels_last: Keep weights and pixels in channels-last memory format, which convolutions
+            in mixed precision on a GPU are faster with.
+        compile: Whether to call ``torch.compile``, or its arguments (mmengine's convention).
 
     Attributes:
         num_classes: Number of classes, ``None`` where the classifier does not tell.
     """
 
-    def __init__(self, model: BaseModel, pixels: BaseDataPreprocessor) -> None:
+    def __init__(self, model: BaseModel, pixels: BaseDataPreprocessor,
+                 channels_last: bool = False, compile: bool | dict[str, Any] = False) -> None:
         self.model = model.requires_grad_(False).eval()
+        self.channels_last = channels_last
+        if channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.forward = self.model
+        if compile:
+            self.forward = torch.compile(self.model, **(compile if compile is not True else {}))
         self.num_classes = find_num_classes(model)
         own = model.data_preprocessor
         self.flip = own.to_rgb != pixels.to_rgb
@@ -48,7 +58,9 @@ class Teacher:
                 x = x.flip(1)
             if self.renormalise:
                 x = x * self.scale + self.offset
-            scores = self.model(x, mode='tensor')
+            if self.channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            scores = self.forward(x, mode='tensor')
         return scores.clone()  # a tensor made in inference mode cannot take part in a loss
 
     def __deepcopy__(self, memo: dict) -> 'Teacher':
@@ -73,7 +85,8 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike,
             - the path of a config file whose ``load_from`` is the checkpoint.
 
             ``checkpoint=None`` says that the config brings the weights itself, e.g. with
-            ``init_cfg`` or timm's ``pretrained=True``.
+            ``init_cfg`` or timm's ``pretrained=True``. ``channels_last`` and ``compile`` may be
+            added to a dict, see `Teacher`.
         pixels: The student's data preprocessor.
 
     Raises:
@@ -81,6 +94,10 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike,
         ValueError: no checkpoint is named, or its weights do not fit the config.
         FileNotFoundError: the config file or the checkpoint does not exist.
     """
+    options = {}
+    if isinstance(teacher, dict):
+        options = {key: teacher[key] for key in ('channels_last', 'compile') if key in teacher}
+        teacher = {key: value for key, value in teacher.items() if key not in options}
     model_cfg, checkpoint = parse_teacher(teacher)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(model_cfg)
@@ -92,7 +109,7 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike,
         except RuntimeError as error:
             raise ValueError(f"the teacher's checkpoint '{checkpoint}' does not fit its config: "
                              f'{error}') from error
-    return Teacher(model, pixels)
+    return Teacher(model, pixels, **options)
 
 
 def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, Any], str | None]:

@@ -1,0 +1,7 @@
+# DeiT-B/16 fine-tuned at 384, distilled from ResNet-101 (mmpretrain), hard labels, 30 epochs.
+#   bash tools/dist_train.sh configs/distillation/deit-base384_distilled_resnet101-hard.py 8 --amp
+# The paper has no result with this teacher.
+_base_ = ['deit-base384_distilled_regnety160-hard.py',
+          '../_base_/teachers/resnet101.py']
+
+model = dict(teacher=dict(_delete_=True, **_base_.resnet101))

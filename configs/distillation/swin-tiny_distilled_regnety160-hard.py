@@ -1,0 +1,15 @@
+# Swin-T at 224, distilled from RegNetY-16GF (timm), hard labels, 300 epochs: Swin's recipe with
+# the label and the teacher learnt by its only scores.
+#   bash tools/dist_train.sh configs/distillation/swin-tiny_distilled_regnety160-hard.py 8 --amp
+# No published result.
+_base_ = ['../classification/swin-tiny_8xb128_in1k.py', '../_base_/teachers/regnety160.py']
+
+model = dict(
+    type='vit_plugin.DistilledClassifier',
+    teacher=_base_.regnety160,
+    distillation=dict(type='vit_plugin.HardDistillation'))
+custom_hooks = [
+    dict(type='vit_plugin.SeedHook'),
+    dict(type='vit_plugin.TeacherCheckHook', min_accuracy=60.),
+    dict(type='vit_plugin.TeacherTimeHook'),
+]

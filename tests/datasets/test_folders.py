@@ -1,0 +1,117 @@
+"""Folders with something wrong are refused before training; corrupt images are named."""
+from collections.abc import Callable
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import torch
+from mmengine.logging import MMLogger
+from mmpretrain.registry import DATASETS
+
+from tests.conftest import WNIDS
+from tests.datasets.test_seeding import build_loader, pixels
+from vit_plugin.datasets import LoadImage
+
+ORDER = dict(type='DefaultSampler', shuffle=True)
+
+
+def build(kind: str, **arguments: object) -> object:
+    return DATASETS.build(dict(type=f'vit_plugin.{kind}', pipeline=[], **arguments))
+
+
+def test_both_layouts_of_imagenet(imagenet: Path, tmp_path: Path) -> None:
+    """Folders, and images of one folder listed in meta/val.txt, give the same samples."""
+    classes = dict(metainfo=dict(classes=WNIDS))
+    folders = build('ImageNet', data_root=str(imagenet), split='val', **classes)
+    assert [folders.get_data_info(i)['gt_label'] for i in range(len(folders))] == [0] * 4 + [1] * 4
+    flat = tmp_path / 'flat'
+    (flat / 'val').mkdir(parents=True)
+    (flat / 'meta').mkdir()
+    lines = []
+    for label, wnid in enumerate(WNIDS):
+        for image in sorted((imagenet / 'val' / wnid).iterdir()):
+            (flat / 'val' / image.name).symlink_to(image)
+            lines.append(f'{image.name} {label}')
+    (flat / 'meta/val.txt').write_text('\n'.join(lines))
+    listed = build('ImageNet', data_root=str(flat), split='val', **classes)
+    for i in range(8):
+        one, other = folders.get_data_info(i), listed.get_data_info(i)
+        assert one['gt_label'] == other['gt_label']
+        assert Path(one['img_path']).name == Path(other['img_path']).name
+
+
+def test_wrong_data_root_and_empty_classes(image_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no folder '.*absent/train'.*--data-root"):
+        build('ImageNet', data_root=str(tmp_path / 'absent'), split='train')
+    (tmp_path / 'nothing').mkdir()
+    with pytest.raises(ValueError, match="nothing' is empty"):
+        build('ImageFolder', data_root=str(tmp_path / 'nothing'))
+    # mmpretrain's warns of an empty class, and trains
+    copytree(image_folder, tmp_path / 'gap')
+    (tmp_path / 'gap/bright').mkdir()
+    with pytest.raises(ValueError, match=r"1 of 3 classes in '.*gap' have no images: bright"):
+        build('ImageFolder', data_root=str(tmp_path / 'gap'))
+
+
+def test_wrong_data_root_ends_the_tool_before_training(
+        tool: Callable[..., None], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no folder '/absent/train'"):
+        tool('train', 'configs/classification/deit-tiny_8xb128_in1k.py', '--data-root', '/absent',
+             '--work-dir', tmp_path)
+
+
+@pytest.fixture
+def corrupt(image_folder: Path, tmp_path: Path) -> Path:
+    """The folder of 8 images with one truncated and one that is no image."""
+    root = tmp_path / 'corrupt'
+    copytree(image_folder, root)
+    (root / 'dark/1.png').write_bytes((root / 'dark/1.png').read_bytes()[:2000])
+    (root / 'light/2.png').write_bytes(b'no image')
+    return root
+
+
+def allow(loader: object, count: int) -> object:
+    """Let the loader's data set pass over so many corrupt images."""
+    loader.dataset.dataset.pipeline.transforms[0] = LoadImage(max_corrupt=count)
+    return loader
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_corrupt_images_are_named_once(corrupt: Path, tmp_path: Path, workers: int) -> None:
+    log = tmp_path / 'train.log'
+    MMLogger.get_instance(tmp_path.name, log_file=str(log))  # as a runner does
+    loader = allow(build_loader(corrupt, workers, ORDER), 2)
+    for epoch in range(3):
+        pixels(loader, epoch)
+    for path in ('dark/1.png', 'light/2.png'):
+        assert log.read_text().count(f"cannot decode the image '{corrupt / path}'") == 1
+
+
+def test_corrupt_images_are_replaced_by_the_same(corrupt: Path) -> None:
+    one, two = (allow(build_loader(corrupt, workers, ORDER), 2) for workers in (0, 2))
+    assert torch.equal(pixels(one, 0), pixels(two, 0))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_too_many_corrupt_images(corrupt: Path, workers: int) -> None:
+    loader = allow(build_loader(corrupt, workers, ORDER), 1)
+    with pytest.raises(ValueError, match='2 corrupt images are more than max_corrupt=1'):
+        pixels(loader, 0)
+
+
+@pytest.mark.parametrize('load', [
+    dict(type='vit_plugin.LoadImage'),
+    dict(type='LoadImageFromFile', imdecode_backend='pillow')], ids=['ours', 'stock'])
+def test_validation_stops_at_the_first(corrupt: Path, load: dict) -> None:
+    # mmcv's own loading does not tell which image it was
+    dataset = DATASETS.build(dict(
+        type='vit_plugin.ImageFolder', data_root=str(corrupt), pipeline=[load]))
+    with pytest.raises(ValueError, match=r"cannot decode the image '.*dark/1.png' \(OSError"):
+        dataset[1]
+
+
+def test_missing_file_is_no_corrupt_image(image_folder: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        LoadImage(max_corrupt=5).transform(dict(img_path=str(image_folder / 'gone.png')))
+    with pytest.raises(ValueError, match='use max_corrupt instead'):
+        LoadImage(ignore_empty=True)

@@ -1,0 +1,80 @@
+"""The same pixels whatever the workers, epochs before, and position in a run."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from torch import Tensor
+
+from vit_plugin.datasets import Draw, SeededDataset
+
+PIPELINE = [
+    dict(type='vit_plugin.LoadImage'),
+    dict(type='mmpretrain.RandomResizedCrop', scale=32, backend='pillow'),
+    dict(type='mmpretrain.RandAugment', policies='timm_increasing', num_policies=2,
+         total_level=10, magnitude_level=9, magnitude_std=0.5),
+    dict(type='mmpretrain.RandomErasing', erase_prob=0.5, mode='rand'),
+    dict(type='mmpretrain.PackInputs'),
+]
+
+
+def build_loader(folder: Path, workers: int, sampler: dict, seed: int = 1) -> object:
+    return Runner.build_dataloader(dict(
+        batch_size=2, num_workers=workers, persistent_workers=workers > 0,
+        collate_fn=dict(type='default_collate'),
+        sampler=dict(type='vit_plugin.SeededSampler', sampler=sampler),
+        dataset=dict(type='vit_plugin.SeededDataset', dataset=dict(
+            type='vit_plugin.ImageFolder', data_root=str(folder), pipeline=PIPELINE))), seed=seed)
+
+
+def pixels(loader: object, epoch: int) -> Tensor:
+    loader.sampler.set_epoch(epoch)
+    return torch.cat([batch['inputs'] for batch in loader])
+
+
+@pytest.mark.parametrize('kind', ['mmpretrain.RepeatAugSampler', 'DefaultSampler'])
+def test_number_of_workers_and_epochs_before(image_folder: Path, kind: str) -> None:
+    sampler = dict(type=kind, shuffle=True)
+    loaders = [build_loader(image_folder, workers, sampler) for workers in (0, 1, 2)]
+    first, one, two = (pixels(loader, 5) for loader in loaders)
+    assert torch.equal(first, one)
+    assert torch.equal(first, two)
+    again = pixels(loaders[0], 6)
+    assert not torch.equal(again, first)
+    assert torch.equal(again, pixels(loaders[2], 6))  # persistent workers learn of the epoch
+    other = build_loader(image_folder, 0, sampler, seed=2)
+    assert not torch.equal(pixels(other, 5), first)
+
+
+def test_repeats_of_an_image_differ(image_folder: Path) -> None:
+    # With one generator for each (seed, epoch, index), repeated augmentation would be repetition.
+    loader = build_loader(image_folder, 0, dict(type='mmpretrain.RepeatAugSampler'))
+    draws = list(loader.sampler)
+    assert len(set(draws)) == len(draws) == 8
+    assert len({draw.sample for draw in draws}) == 3
+    images = pixels(loader, 0)
+    assert not any(torch.equal(images[i], images[j]) for i in range(8) for j in range(i))
+
+
+def test_infinite_sampler_counts_passes(image_folder: Path) -> None:
+    sampler = build_loader(image_folder, 0, dict(type='InfiniteSampler')).sampler
+    stream = iter(sampler)
+    draws = [next(stream) for _ in range(24)]
+    assert [draw.epoch for draw in draws] == [0] * 8 + [1] * 8 + [2] * 8
+    sampler = build_loader(image_folder, 0, dict(type='InfiniteSampler')).sampler
+    sampler.skip(13)
+    assert next(iter(sampler)) == draws[13]
+
+
+def test_a_later_pass_sees_the_pixels_of_training(image_folder: Path) -> None:
+    loader = build_loader(image_folder, 2, dict(type='DefaultSampler', shuffle=True))
+    seen = pixels(loader, 3)
+    loader.sampler.set_epoch(3)
+    later = [loader.dataset[draw]['inputs'] for draw in loader.sampler]
+    assert torch.equal(seen, torch.stack(later))
+
+
+def test_plain_index_is_refused(image_folder: Path) -> None:
+    with pytest.raises(TypeError, match=r'takes a Draw, got 3: .*SeededSampler'):
+        SeededDataset([0])[3]
+    assert SeededDataset([7])[Draw(0, 0, 0)] == 7

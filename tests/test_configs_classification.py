@@ -1,0 +1,85 @@
+"""Every classification and distillation config trains on a small folder in ImageNet's format."""
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from tests.conftest import ROOT, WNIDS
+
+CONFIGS = sorted(path for folder in ('classification', 'distillation')
+                 for path in (ROOT / 'configs' / folder).glob('*.py'))
+NAMES = [path.stem for path in CONFIGS]
+
+
+def shrink(cfg: Config) -> Config:
+    """The same recipe for a tiny model; two iterations with a validation after each."""
+    backbone, head = cfg.model.backbone, cfg.model.head
+    distilled = 'teacher' in cfg.model
+    if 'Swin' in backbone.type:
+        backbone.arch = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8))
+        head.in_channels = 64
+    else:
+        backbone.arch = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32)
+        backbone.patch_size = backbone.img_size // 4
+        head.in_channels = 16
+    backbone.pop('init_cfg', None)
+    cfg.load_from = None
+    if distilled and cfg.model.teacher.type == 'TimmClassifier':
+        cfg.model.teacher.update(model_name='test_resnet', pretrained=False)
+    elif distilled:
+        cfg.model.teacher.backbone.update(depth=18, base_channels=4, stem_channels=4)
+        cfg.model.teacher.head.in_channels = 32
+        cfg.model.teacher.checkpoint = None
+    # An untrained teacher would rightly stop the training.
+    cfg.custom_hooks = [hook for hook in cfg.custom_hooks
+                        if hook.type != 'vit_plugin.TeacherCheckHook']
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        dataset = loader.dataset.get('dataset', loader.dataset)
+        dataset.metainfo = dict(classes=WNIDS)
+    cfg.train_cfg.max_epochs = 2
+    cfg.param_scheduler[0].end = 1
+    if len(cfg.param_scheduler) == 2:
+        cfg.param_scheduler[1].begin = 1
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 1
+    cfg.randomness.seed = 0
+    return cfg
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_two_iterations(path: Path, imagenet: Path, tool: Callable[..., None], tmp_path: Path,
+                        monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
+    # Listing the machine's compilers for the log would take longer than the training.
+    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
+    small, work = tmp_path / 'small.py', tmp_path / 'work'
+    shrink(Config.fromfile(path)).dump(small)
+    tool('train', small, '--work-dir', work, '--data-root', imagenet)
+    log = ''.join(capfd.readouterr())
+    assert log.count('accuracy/top1:') == 2
+    content = torch.load(work / 'epoch_2.pth', weights_only=False)
+    assert content['meta']['iter'] == 2
+    assert ('teacher' in path.read_text()) or not any('teacher' in k for k in content['state_dict'])
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_header_and_model(path: Path) -> None:
+    text = path.read_text()
+    header = text[:text.index('_base_')]
+    assert f'configs/{path.parent.name}/{path.name}' in header  # its command
+    assert 'ublished' in header or 'no result' in header
+    cfg = Config.fromfile(path)
+    student = dict(cfg.model, type='mmpretrain.ImageClassifier')
+    for key in ('teacher', 'distillation'):
+        student.pop(key, None)
+    with torch.device('meta'):
+        model = MODELS.build(student)
+    # Published parameter counts in millions: DeiT, table 1 (a distillation token and its
+    # classifier more: README_deit.md); Swin, table 1; classifiers of 1000 classes.
+    sizes = {'deit-tiny': 5.7, 'deit-small': 22.1, 'deit-base': 86.7, 'swin-tiny': 28.3,
+             'swin-small': 49.6, 'swin-base': 87.8, 'swin-large': 196.6}
+    expected = next(size for name, size in sizes.items() if path.stem.startswith(name))
+    count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    assert count == pytest.approx(expected, rel=0.04)

@@ -1,0 +1,101 @@
+"""Augmentation that depends on nothing but the seed, the epoch and the sample.
+
+mmengine seeds each worker once, so what a sample gets depends on the number of workers and on
+where a run was resumed.
+"""
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from mmengine.dist import get_dist_info
+from torch.utils.data import Dataset, Sampler
+
+from vit_plugin.hooks.seeding import seed_generators
+from vit_plugin.registry import DATA_SAMPLERS, DATASETS
+
+
+class Draw(NamedTuple):
+    """One drawing of a sample: all that its augmentation depends on."""
+
+    seed: int
+    epoch: int
+    sample: int
+    repeat: int = 0
+
+
+@DATA_SAMPLERS.register_module()
+class SeededSampler(Sampler):
+    """Another sampler's indices as `Draw`, for `SeededDataset`.
+
+    Args:
+        dataset: The data set; mmengine's runner passes it.
+        seed: The run's seed; mmengine's runner passes it.
+        sampler: Config of the sampler, e.g. ``dict(type='DefaultSampler', shuffle=True)``,
+            ``InfiniteSampler`` or mmpretrain's ``RepeatAugSampler``. The repeats of an image
+            that the latter draws get different augmentation.
+    """
+
+    def __init__(self, dataset: Dataset, sampler: dict, seed: int | None = None) -> None:
+        self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
+        self.size = len(dataset)  # type: ignore[arg-type]
+        self.num_repeats = getattr(self.sampler, 'num_repeats', 1)
+        self.rank, self.world_size = get_dist_info()
+        self.epoch = self.start = 0
+        if hasattr(self.sampler, 'skip'):  # how mmengine asks whether the stream is endless
+            self.skip = self.advance
+
+    def __iter__(self) -> Iterator[Draw]:
+        start, self.start = self.start, 0
+        for i, index in islice(enumerate(self.sampler), start, None):
+            position = i * self.world_size + self.rank  # in what all processes draw together
+            yield Draw(self.sampler.seed, self.epoch + position // self.size, index,
+                       position % self.num_repeats)
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Start another epoch."""
+        self.epoch = epoch
+        self.sampler.set_epoch(epoch)
+
+    def set_seed(self, seed: int) -> None:
+        """Change the seed: a run that is resumed gets it from its checkpoint."""
+        self.sampler.seed = seed
+
+    def advance(self, num_samples: int) -> None:
+        """Begin the next iteration after as many samples of this process."""
+        self.start = num_samples
+
+
+@DATASETS.register_module()
+class SeededDataset(Dataset):
+    """Another data set; for each `Draw`, ``random``, NumPy and torch are seeded by it.
+
+    Give its loader a `SeededSampler`. Works with the transforms of any toolkit.
+
+    Args:
+        dataset: Config of the data set, or the data set.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+
+    def __getitem__(self, draw: Draw) -> Any:
+        if not isinstance(draw, Draw):
+            raise TypeError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
+                            "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+        seed_generators(*draw)
+        return self.dataset[draw.sample]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def metainfo(self) -> dict:
+        """The data set's."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """Initialise the data set, where that was put off."""
+        self.dataset.full_init()

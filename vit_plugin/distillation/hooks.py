@@ -1,0 +1,198 @@
+"""Hooks for training with a teacher."""
+import time
+from typing import Any
+
+import torch
+from mmengine.device import is_cuda_available
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from vit_plugin.registry import HOOKS
+
+from .classifier import DistilledClassifier
+
+
+@HOOKS.register_module()
+class TeacherCheckHook(Hook):
+    """Scores the teacher on validation images before training, and stops if it is too bad.
+
+    The images take the path of training: the student's preprocessor, the conversion to the
+    teacher's normalisation, and the optimizer wrapper's precision.
+
+    Args:
+        min_accuracy: Least top-1 accuracy in percent, in (1, 100].
+        num_batches: Validation batches to score in each process.
+
+    Raises:
+        ValueError: an argument is out of range, or there is no validation data.
+        RuntimeError: the teacher is below ``min_accuracy``.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, min_accuracy: float, num_batches: int = 20) -> None:
+        if not 1 < min_accuracy <= 100:
+            raise ValueError(f'min_accuracy={min_accuracy} must be in percent, in (1, 100]')
+        if num_batches < 1:
+            raise ValueError(f'num_batches={num_batches} must be positive')
+        self.min_accuracy = min_accuracy
+        self.num_batches = num_batches
+
+    @torch.no_grad()
+    def before_train(self, runner: Runner) -> None:
+        """Score the teacher."""
+        model = unwrap(runner, type(self).__name__)
+        if runner.val_loop is None:
+            raise ValueError('TeacherCheckHook needs validation data: give val_dataloader, or '
+                             'leave the hook out')
+        counts = torch.zeros(2)
+        for i, batch in enumerate(runner.val_dataloader):
+            if i == self.num_batches:
+                break
+            data = model.data_preprocessor(batch, training=False)
+            with runner.optim_wrapper.optim_context(runner.model):
+                scores = model.teacher(data['inputs'])
+            labels = torch.cat([sample.gt_label for sample in data['data_samples']])
+            counts += torch.tensor([(scores.argmax(1) == labels).sum().item(), len(labels)])
+        all_reduce(counts)
+        accuracy, images = float(100 * counts[0] / counts[1]), int(counts[1])
+        runner.logger.info(f'The teacher has {accuracy:.1f} % top-1 accuracy on {images} '
+                           'validation images.')
+        if accuracy < self.min_accuracy:
+            raise RuntimeError(
+                f'the teacher has {accuracy:.1f} % top-1 accuracy on {images} validation images, '
+                f'less than min_accuracy={self.min_accuracy}. Check that its data_preprocessor '
+                'has the mean, std and channel order (to_rgb) that it was trained with, that '
+                'its classes are in the order of the data set\'s, and that its checkpoint is '
+                'the right one')
+
+
+@HOOKS.register_module()
+class DistillationScheduleHook(Hook):
+    """Changes the loss's weight and temperature linearly, and switches the teacher off at last.
+
+    Everything follows from the epoch, so a resumed run goes on where it was.
+
+    Args:
+        weight: (first, last) value of ``distillation.weight``; ``None`` leaves it.
+        temperature: (first, last) value of ``distillation.temperature``; ``None`` leaves it.
+        off_last: For so many epochs at the end the weight is 0, and the teacher does not run.
+            The last values are reached before these.
+        by_epoch: ``False`` counts iterations instead of epochs.
+
+    Raises:
+        ValueError: a value is out of range, or nothing is scheduled.
+        TypeError: the loss has no temperature.
+    """
+
+    def __init__(self, weight: tuple[float, float] | None = None,
+                 temperature: tuple[float, float] | None = None, off_last: int = 0,
+                 by_epoch: bool = True) -> None:
+        if weight is not None and not (len(weight) == 2 and all(0 <= w <= 1 for w in weight)):
+            raise ValueError(f'weight={weight} must be two numbers in [0, 1]')
+        if temperature is not None and not (
+                len(temperature) == 2 and all(t > 0 for t in temperature)):
+            raise ValueError(f'temperature={temperature} must be two positive numbers')
+        if off_last < 0 or (weight is None and temperature is None and off_last == 0):
+            raise ValueError(f'nothing is scheduled: give weight, temperature or off_last > 0 '
+                             f'(got off_last={off_last})')
+        self.weight = weight
+        self.temperature = temperature
+        self.off_last = off_last
+        self.by_epoch = by_epoch
+        self.constant_weight = 0.
+
+    def before_train(self, runner: Runner) -> None:
+        """Check that model and length of training fit."""
+        distillation = unwrap(runner, type(self).__name__).distillation
+        if self.temperature is not None and not hasattr(distillation, 'temperature'):
+            raise TypeError(f'{type(distillation).__name__} has no temperature to schedule')
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if self.off_last >= total:
+            raise ValueError(f'off_last={self.off_last} must be less than the whole training, '
+                             f'{total}')
+        self.constant_weight = distillation.weight
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Set weight and temperature, and log them."""
+        distillation: Any = unwrap(runner, type(self).__name__).distillation
+        now, total = ((runner.epoch, runner.max_epochs) if self.by_epoch
+                      else (runner.iter, runner.max_iters))
+        steps = total - self.off_last
+        progress = min(now / max(steps - 1, 1), 1.)
+        off = now >= steps
+        weight = self.weight or (self.constant_weight, self.constant_weight)
+        distillation.weight = 0. if off else interpolate(weight, progress)
+        runner.message_hub.update_scalar('train/distill_weight', distillation.weight)
+        if self.temperature is not None:
+            distillation.temperature = interpolate(self.temperature, progress)
+            runner.message_hub.update_scalar('train/temperature', distillation.temperature)
+
+
+@HOOKS.register_module()
+class TeacherTimeHook(Hook):
+    """Logs ``teacher_share``, the teacher's share of the time from step to step.
+
+    On CUDA, events are read once the device has passed them, so no step waits for the device; a
+    share then belongs to an earlier step.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Measure every call of the teacher."""
+        self.cuda = is_cuda_available()
+        self.calls: list[tuple[Any, Any]] = []
+        self.last_step: float | None = None
+        teacher = unwrap(runner, type(self).__name__).teacher
+        teacher.model.register_forward_pre_hook(self.start)
+        teacher.model.register_forward_hook(self.stop)
+
+    def now(self) -> Any:
+        """This moment, on the device's clock."""
+        if not self.cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def start(self, *_: Any) -> None:
+        """Note when the teacher begins."""
+        self.begin = self.now()
+
+    def stop(self, *_: Any) -> None:
+        """Note when the teacher ends."""
+        self.calls.append((self.begin, self.now()))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Log the share of the calls that are over."""
+        now, last = time.perf_counter(), self.last_step
+        self.last_step = now
+        over = [call for call in self.calls if not self.cuda or call[1].query()]
+        self.calls = self.calls[len(over):]
+        if last is not None:
+            seconds = sum(self.seconds(*call) for call in over)
+            runner.message_hub.update_scalar('train/teacher_share', seconds / (now - last))
+
+    def seconds(self, begin: Any, end: Any) -> float:
+        """The time between two moments."""
+        return begin.elapsed_time(end) / 1000 if self.cuda else end - begin
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Count neither validation nor saving as part of a step."""
+        self.calls, self.last_step = [], None
+
+
+def interpolate(ends: tuple[float, float], progress: float) -> float:
+    """The value at a progress in [0, 1] from the first to the last."""
+    return ends[0] + (ends[1] - ends[0]) * progress
+
+
+def unwrap(runner: Runner, hook: str) -> DistilledClassifier:
+    """The runner's model without DDP's wrapper, or `TypeError` if it has no teacher."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(model, DistilledClassifier):
+        raise TypeError(f'{hook} needs a vit_plugin.DistilledClassifier, '
+                        f'got {type(model).__name__}')
+    return model

@@ -1,0 +1,59 @@
+"""Randomness that goes on where it was when a run is resumed."""
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from vit_plugin.registry import HOOKS
+
+
+def seed_generators(*key: int) -> None:
+    """Seed ``random``, NumPy and torch (all devices) by a key of non-negative integers."""
+    words = np.random.SeedSequence(key).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(words[1])
+    torch.manual_seed(int(words[2]) << 32 | int(words[3]))
+
+
+@HOOKS.register_module()
+class SeedHook(Hook):
+    """Seeds each training iteration by (seed, iteration, rank), and goes on in mid-epoch.
+
+    What is random for a batch (Mixup, CutMix, stochastic depth, dropout) is then the same before
+    and after a resume; mmengine's checkpoints hold no random state. What is random for a sample
+    is `SeededSampler`'s and `SeededDataset`'s part.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Runner) -> None:
+        """Give the sampler the seed; mmengine reads it from the checkpoint too late for that."""
+        sampler = find_sampler(runner)
+        if hasattr(sampler, 'set_seed'):
+            sampler.set_seed(runner.seed)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Pass over what was drawn of this epoch before a checkpoint in the middle of it."""
+        loader = runner.train_dataloader
+        done = runner.iter - runner.epoch * len(loader)
+        if isinstance(runner.train_loop, EpochBasedTrainLoop) and done > 0:
+            sampler = find_sampler(runner)
+            if not hasattr(sampler, 'advance'):
+                raise RuntimeError(
+                    f'the checkpoint lies {done} iterations behind the start of epoch '
+                    f'{runner.epoch + 1}; to go on there, the training data needs '
+                    "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+            sampler.advance(done * loader.batch_sampler.batch_size)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed the iteration."""
+        seed_generators(runner.seed, runner.iter, runner.rank)
+
+
+def find_sampler(runner: Runner) -> Any:
+    """The sampler of the training data, also under a batch sampler."""
+    loader = runner.train_dataloader
+    return getattr(loader.batch_sampler, 'sampler', None) or loader.sampler
