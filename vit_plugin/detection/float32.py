@@ -1,0 +1,39 @@
+"""The parts of mmdet (3.3 to 3.5) that must stay in float32 when the rest is in bfloat16.
+
+bfloat16 rounds coordinates near 1000 to multiples of 4 or 8, and mmcv's operators (2.1 to 2.3) do
+not know it. Arguments and state-dict keys are those of mmdet's classes.
+"""
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.dense_heads import RPNHead
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+from torch import Tensor
+
+from vit_plugin.registry import MODELS
+
+
+@MODELS.register_module()
+class Float32RPNHead(RPNHead):
+    """Maps (B, C, h, w) -> scores and box deltas of each, in float32.
+
+    mmdet's gives the anchors, and so the proposals, the type of its output; mmcv's NMS fails on
+    them.
+    """
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        with torch.autocast(x[0].device.type, enabled=False):
+            return super().forward(tuple(feat.float() for feat in x))
+
+
+@MODELS.register_module()
+class Float32RoIExtractor(SingleRoIExtractor):
+    """Maps (B, C, h, w), boxes (K, 5) -> (K, C, size, size), in float32.
+
+    mmdet's gives the boxes the type of the maps; mmcv's RoIAlign fails on both.
+    """
+
+    def forward(self, feats: Sequence[Tensor], rois: Tensor,
+                roi_scale_factor: float | None = None) -> Tensor:
+        maps = tuple(feat.float() for feat in feats)
+        return super().forward(maps, rois.float(), roi_scale_factor)

@@ -1,0 +1,55 @@
+"""Transforms that change nothing, but refuse what mmdet and mmseg stumble over later, by name."""
+from typing import Any
+
+import numpy as np
+
+from vit_plugin.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CheckMasks:
+    """Refuse an object without a mask, before mmdet's ``LoadAnnotations(with_mask=True)``.
+
+    mmdet's own words for a COCO annotation with an empty ``segmentation`` are ``KeyError: 'mask'``.
+    """
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return ``results``, or raise `ValueError` with the image's name."""
+        for instance in results.get('instances', []):
+            if 'mask' not in instance:
+                x1, y1, x2, y2 = instance['bbox']
+                raise ValueError(
+                    f"the object at {[x1, y1, x2 - x1, y2 - y1]} (x, y, width, height) in the "
+                    f"image '{results['img_path']}' has an empty segmentation: give it one, remove "
+                    'the annotation, or train a detector without masks')
+        return results
+
+
+@TRANSFORMS.register_module()
+class CheckLabels:
+    """Refuse a label out of range, after mmseg's ``LoadAnnotations``.
+
+    On a GPU, such a label ends in a device-side assertion that names neither file nor label.
+
+    Args:
+        num_classes: Labels are 0 ... num_classes - 1, after ``reduce_zero_label``.
+        ignore_index: This label is allowed, too.
+    """
+
+    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+        self.num_classes = num_classes
+        self.ignore_index = ignore_index
+
+    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Return ``results``, or raise `ValueError` with the file's name."""
+        labels = results['gt_seg_map']
+        wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
+        if wrong.size:
+            shift = 1 if results.get('reduce_zero_label') else 0
+            raise ValueError(
+                f"the label map '{results['seg_map_path']}' has the label(s) "
+                f'{(np.unique(wrong).astype(int) + shift).tolist()}, but the model has '
+                f'{self.num_classes} classes: {shift} ... {self.num_classes - 1 + shift}'
+                + (', with 0 for pixels without one' if shift else '')
+                + f', or {self.ignore_index}')
+        return results
