@@ -12,11 +12,18 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64
 WNIDS = ('n01440764', 'n01443537')
+
+
+@pytest.fixture(autouse=True)
+def _no_scope() -> None:
+    # A runner leaves the scope of its toolkit behind, for whatever is built next.
+    DefaultScope._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -184,9 +184,10 @@ def plot(students: list[Run], path: Path) -> None:
 
 def options(data: Path, iterations: int) -> dict[str, object]:
     """The settings of a quickstart config that depend on the command line."""
+    warmup = max(1, iterations // 10)
     roots = {f'{loader}_dataloader.dataset.data_root': data for loader in ('train', 'val')}
     return {**roots, 'train_cfg.max_iters': iterations, 'param_scheduler.1.T_max': iterations,
-            'param_scheduler.0.end': iterations // 10, 'param_scheduler.1.begin': iterations // 10,
+            'param_scheduler.0.end': warmup, 'param_scheduler.1.begin': warmup,
             'train_cfg.val_interval': max(1, iterations // 6),
             'default_hooks.checkpoint.interval': iterations}
 

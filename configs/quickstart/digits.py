@@ -44,6 +44,6 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=100, T_max=max_iters),
 ]
 log_processor = dict(by_epoch=False)
-default_hooks = dict(checkpoint=dict(
+default_hooks = dict(logger=dict(log_metric_by_epoch=False), checkpoint=dict(
     by_epoch=False, interval=max_iters, max_keep_ckpts=1, save_best=None, save_optimizer=False,
     filename_tmpl='final.pth'))
