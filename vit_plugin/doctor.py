@@ -85,8 +85,7 @@ def diagnose() -> list[Finding]:
     ops = findings['mmcv.ops']
     if findings['mmcv'].version == '-':
         findings['mmcv.ops'] = Finding('mmcv.ops', '-', '-', 'not installed')
-    elif ops.broken and not {'mmdet', 'mmseg'} & {f.library for f in findings.values()
-                                                  if f.version != '-'}:
+    elif ops.broken and findings['mmdet'].version == findings['mmseg'].version == '-':
         ops.status, ops.broken = 'absent; only mmdet and mmseg need them', False
     return list(findings.values())
 
