@@ -10,6 +10,7 @@ from vit_plugin.layers import (
     PatchEmbed,
     PatchMerging,
     SwinBlock,
+    in_groups,
     resize_position,
     round_up,
     shift_mask,
@@ -162,8 +163,9 @@ class SwinTransformer(Backbone):
         shift, mask = (0, 0), None
         if self.pad_small_map or (x.shape[1] > height and x.shape[2] > width):
             shift = (height // 2, width // 2)
-            padded = (round_up(x.shape[1], height), round_up(x.shape[2], width))
-            mask = shift_mask(padded, self.window_size, shift, x.device)
+            if not in_groups(x):
+                padded = (round_up(x.shape[1], height), round_up(x.shape[2], width))
+                mask = shift_mask(padded, self.window_size, shift, x.device)
         for i, block in enumerate(blocks):
             x = self.run_block(block, x, shift, mask) if i % 2 else self.run_block(block, x)
         return x

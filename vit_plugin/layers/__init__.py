@@ -2,6 +2,7 @@
 from .attention import Attention
 from .blocks import SwinBlock, TransformerBlock
 from .feed_forward import FeedForward
+from .groups import in_groups
 from .patch_embed import PatchEmbed
 from .patch_merging import PatchMerging
 from .position import resize_position
@@ -12,6 +13,6 @@ from .windows import crop, merge_windows, pad_to_windows, partition_windows, rou
 __all__ = [
     'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'PatchEmbed', 'PatchMerging',
     'ShiftedWindowAttention', 'SwinBlock', 'TransformerBlock', 'WindowAttention', 'crop',
-    'merge_windows', 'pad_to_windows', 'partition_windows', 'resize_position', 'round_up',
-    'shift_mask',
+    'in_groups', 'merge_windows', 'pad_to_windows', 'partition_windows', 'resize_position',
+    'round_up', 'shift_mask',
 ]

@@ -1,6 +1,7 @@
 """The block's multi-layer perceptron."""
 from torch import Tensor, nn
 
+from .groups import map_tokens
 from .residual import layer_scale
 
 
@@ -15,4 +16,4 @@ class FeedForward(nn.Module):
         self.gamma2 = layer_scale(embed_dims, layer_scale_init_value)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.gamma2(self.layers(x))
+        return self.gamma2(map_tokens(self.layers, x))

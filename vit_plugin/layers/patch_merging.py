@@ -1,4 +1,5 @@
 """Downsampling between Swin's stages."""
+import torch
 from torch import Tensor, nn
 
 from .windows import pad_to_windows
@@ -19,6 +20,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = pad_to_windows(x, (2, 2))
-        b, h, w, c = x.shape
-        x = x.reshape(b, h // 2, 2, w // 2, 2, c).permute(0, 1, 3, 5, 2, 4)
-        return self.reduction(self.norm(x.reshape(b, h // 2, w // 2, 4 * c)))
+        rows = x.unflatten(1, (-1, 2)).unbind(2)
+        quarters = [pixel for row in rows for pixel in row.unflatten(2, (-1, 2)).unbind(3)]
+        # The fastest of several ways to bring the channels into this order, backward included.
+        return self.reduction(self.norm(torch.stack(quarters, -1).flatten(-2)))

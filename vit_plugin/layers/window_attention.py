@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .windows import crop, merge_windows, pad_to_windows, partition_windows
+from .groups import WindowGroup, in_groups, window_groups
+from .windows import crop, merge_windows, pad_to_windows, partition_windows, shift_mask
 
 # torch < 2.7 does not tell export from compilation
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
@@ -66,6 +67,20 @@ class WindowAttention(nn.Module):
             x = x.clone(memory_format=torch.contiguous_format)
         return self.proj(x.reshape(b, num_windows, n, c))
 
+    def attend_group(self, x: Tensor, group: WindowGroup, bias: Tensor) -> Tensor:
+        """`forward` for the tokens (T, C) of a group of windows, given what `bias` returns."""
+        n, c = bias.shape[-1], x.shape[-1]
+        if group.sources is None:
+            qkv = self.qkv(x)
+        else:
+            qkv = self.qkv(F.pad(x, (0, 0, 0, 1)))[group.sources]  # the row added is the padding
+        qkv = qkv.reshape(-1, n, 3, self.num_heads, c // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        scores = bias if group.mask is None else bias + group.mask
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=scores.to(q.dtype))
+        x = x.transpose(1, 2).reshape(-1, c)
+        return self.proj(x if group.places is None else x[group.places])
+
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
         return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
@@ -77,6 +92,8 @@ class ShiftedWindowAttention(nn.Module):
     ::
 
         x -> pad -> roll by -shift -> windows -> attention -> merge -> roll back -> crop
+
+    Inference on the CPU takes each group of windows through all of that before the next.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
@@ -86,14 +103,33 @@ class ShiftedWindowAttention(nn.Module):
 
     def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0),
                 mask: Tensor | None = None) -> Tensor:
-        """Attend in windows shifted by ``shift``; ``mask`` is that of `windows.shift_mask`."""
+        """Attend in windows shifted by ``shift``.
+
+        ``mask`` is that of `windows.shift_mask`, for callers that use it for several blocks.
+        """
+        if in_groups(x):
+            return self.forward_in_groups(x, shift)
         size = (x.shape[1], x.shape[2])
         x = pad_to_windows(x, self.window)
         padded = (x.shape[1], x.shape[2])
-        if mask is not None:
+        if shift != (0, 0):
             x = x.roll((-shift[0], -shift[1]), dims=(1, 2))
+            if mask is None:
+                mask = shift_mask(padded, self.window, shift, x.device)
         x = self.w_msa(partition_windows(x, self.window), mask)
         x = merge_windows(x, self.window, padded)
-        if mask is not None:
+        if shift != (0, 0):
             x = x.roll(shift, dims=(1, 2))
         return crop(x, size)
+
+    def forward_in_groups(self, x: Tensor, shift: tuple[int, int]) -> Tensor:
+        """The same, a group of windows at a time; padding is not projected."""
+        size = (x.shape[1], x.shape[2])
+        tokens = x.flatten(0, 2)
+        bias = self.w_msa.bias()[None]
+        out = None
+        for group in window_groups(x.shape[0], size, self.window, shift):
+            part = self.w_msa.attend_group(tokens.index_select(0, group.tokens), group, bias)
+            out = part.new_empty(tokens.shape) if out is None else out
+            out.index_copy_(0, group.tokens, part)
+        return x if out is None else out.unflatten(0, x.shape[:3])
