@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .groups import WindowGroup, in_groups, window_groups
+from .recompute import BiasedAttention, can_recompute
 from .windows import crop, merge_windows, pad_to_windows, partition_windows, shift_mask
 
 # torch < 2.7 does not tell export from compilation
@@ -58,7 +59,10 @@ class WindowAttention(nn.Module):
         if is_exporting():
             # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
             bias = bias.expand(q.shape[0], -1, -1, -1)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        if x.device.type == 'cpu' and can_recompute(x):
+            x = BiasedAttention.apply(q, k, v, bias)
+        else:
+            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         x = x.reshape(b, num_windows, self.num_heads, n, c // self.num_heads)
         x = x.transpose(2, 3)
         if is_exporting():
