@@ -17,6 +17,8 @@ NAMES = [path.stem for path in CONFIGS]
 def shrink(cfg: Config) -> Config:
     """The same recipe for a tiny model; two iterations with a validation after each."""
     backbone, head = cfg.model.backbone, cfg.model.head
+    cfg.data_preprocessor.num_classes = head.num_classes = len(WNIDS)
+    cfg.val_evaluator.topk = 1
     distilled = 'teacher' in cfg.model
     if 'Swin' in backbone.type:
         backbone.arch = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8))
@@ -28,10 +30,11 @@ def shrink(cfg: Config) -> Config:
     backbone.pop('init_cfg', None)
     cfg.load_from = None
     if distilled and cfg.model.teacher.type == 'TimmClassifier':
-        cfg.model.teacher.update(model_name='test_resnet', pretrained=False)
+        cfg.model.teacher.update(model_name='test_resnet', pretrained=False,
+                                 num_classes=len(WNIDS))
     elif distilled:
         cfg.model.teacher.backbone.update(depth=18, base_channels=4, stem_channels=4)
-        cfg.model.teacher.head.in_channels = 32
+        cfg.model.teacher.head.update(in_channels=32, num_classes=len(WNIDS))
         cfg.model.teacher.checkpoint = None
     # An untrained teacher would rightly stop the training.
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks
@@ -61,7 +64,7 @@ def test_two_iterations(path: Path, imagenet: Path, tool: Callable[..., None], t
     assert log.count('accuracy/top1:') == 2
     content = torch.load(work / 'epoch_2.pth', weights_only=False)
     assert content['meta']['iter'] == 2
-    assert ('teacher' in path.read_text()) or not any('teacher' in k for k in content['state_dict'])
+    assert not any('teacher' in key for key in content['state_dict'])
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
@@ -76,10 +79,10 @@ def test_header_and_model(path: Path) -> None:
         student.pop(key, None)
     with torch.device('meta'):
         model = MODELS.build(student)
-    # Published parameter counts in millions: DeiT, table 1 (a distillation token and its
-    # classifier more: README_deit.md); Swin, table 1; classifiers of 1000 classes.
-    sizes = {'deit-tiny': 5.7, 'deit-small': 22.1, 'deit-base': 86.7, 'swin-tiny': 28.3,
-             'swin-small': 49.6, 'swin-base': 87.8, 'swin-large': 196.6}
+    # Millions of parameters with a classifier of 1000 classes, in mmpretrain's metafiles; one of
+    # 10 classes has less, a second token with its classifier has more.
+    sizes = {'deit-tiny': 5.72, 'deit-small': 22.05, 'deit-base': 86.57, 'swin-tiny': 28.29,
+             'swin-small': 49.61, 'swin-base': 87.77, 'swin-large': 196.53}
     expected = next(size for name, size in sizes.items() if path.stem.startswith(name))
     count = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert count == pytest.approx(expected, rel=0.04)

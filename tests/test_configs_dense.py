@@ -2,6 +2,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,12 +16,25 @@ from tests.dense.shrink import shrunk
 CONFIGS = sorted(path for task in ('detection', 'segmentation')
                  for path in (ROOT / 'configs' / task).glob('*.py'))
 AMP = [path for path in CONFIGS if '_amp-' in path.stem]
-# Parameters in millions: Swin paper, tables 2 and 3.
+# Parameters in millions: Swin paper, tables 2 and 3; Mask R-CNN from the README of
+# microsoft/Swin-Transformer.
 PUBLISHED = {
     'mask-rcnn_swin-tiny': 48, 'mask-rcnn_swin-small': 69, 'cascade-mask-rcnn_swin-tiny': 86,
     'cascade-mask-rcnn_swin-small': 107, 'cascade-mask-rcnn_swin-base': 145, 'atss_swin-tiny': 36,
     'upernet_swin-tiny': 60, 'upernet_swin-small': 81, 'upernet_swin-base_': 121,
     'upernet_swin-large': 234}
+
+# The toolkits' configs of the same recipe.
+STOCK = {
+    'mask-rcnn_swin-tiny_fpn_1x_coco': 'mmdet swin/mask-rcnn_swin-t-p4-w7_fpn_1x_coco',
+    'mask-rcnn_swin-tiny_fpn_ms-3x_coco': 'mmdet swin/mask-rcnn_swin-t-p4-w7_fpn_ms-crop-3x_coco',
+    'retinanet_swin-tiny_fpn_1x_coco': 'mmdet swin/retinanet_swin-t-p4-w7_fpn_1x_coco',
+    **{f'upernet_swin-{size}_160k_ade20k-512x512':
+       f'mmseg swin/swin-{size}-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512'
+       for size in ('tiny', 'small', 'base')},
+    **{f'upernet_deit-{size}-mln_160k_ade20k-512x512':
+       f'mmseg vit/vit_deit-{size[0]}16-ln_mln_upernet_8xb2-160k_ade20k-512x512'
+       for size in ('small', 'base')}}
 
 
 def build(cfg: Config) -> torch.nn.Module:
@@ -44,6 +58,22 @@ def test_full_size_has_the_published_parameters(path: Path) -> None:
     assert published or 'deit' in path.stem or 'retinanet' in path.stem or 'in22k' in path.stem
     for size in published:
         assert round(count / 1e6) == size
+
+
+@pytest.mark.parametrize('name', STOCK)
+def test_recipe_is_the_toolkits_own(name: str) -> None:
+    """The same but for the backbone, and RetinaNet's optimizer (see its header)."""
+    toolkit, stock = STOCK[name].split()
+    configs = Path(import_module(toolkit).__file__).parent / '.mim/configs'
+    theirs = Config.fromfile(configs / f'{stock}.py')
+    ours = Config.fromfile(next(path for path in CONFIGS if path.stem == name))
+    for cfg in (ours, theirs):
+        cfg.model = {key: part for key, part in without_requires_grad(cfg.model).items()
+                     if key not in ('backbone', 'pretrained')}
+    assert ours.model.to_dict() == theirs.model.to_dict()
+    if 'retinanet' not in name:
+        assert ours.optim_wrapper.optimizer == theirs.optim_wrapper.optimizer
+        assert ours.param_scheduler == theirs.param_scheduler
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
@@ -103,6 +133,16 @@ def test_bfloat16_differs_in_the_type_alone_and_learns(path: Path, coco: Path, a
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def without_requires_grad(value: Any) -> Any:
+    """A part of a config without the keys that say ``requires_grad=True``, the default."""
+    if isinstance(value, dict):
+        return {key: without_requires_grad(item) for key, item in value.items()
+                if (key, item) != ('requires_grad', True)}
+    if isinstance(value, (list, tuple)):
+        return [without_requires_grad(item) for item in value]
+    return value
 
 
 def base_of(path: Path) -> str:

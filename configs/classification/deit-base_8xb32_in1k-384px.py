@@ -12,8 +12,9 @@ train_dataloader = dict(
     batch_size=32, sampler=dict(sampler=dict(_delete_=True, type='RepeatAugSampler')))
 
 # README_deit.md of facebookresearch/deit: --lr 5e-6 --min-lr 5e-6 --weight-decay 1e-8 --epochs 30
-# on 16 GPUs with 32 images. Warm-up from 1e-6 in 5 epochs, then constant, is what main.py makes
-# of it. mmpretrain's config of this name gives no such schedule (it is for evaluation).
+# on 16 GPUs with 32 images. Warm-up from 1e-6 in 5 epochs, then constant, is what main.py makes of
+# it. The paper (section 6) names FixEfficientNet's schedule and 25 epochs; the command is taken,
+# being complete. mmpretrain's config of this name gives no such schedule (it is for evaluation).
 optim_wrapper = dict(optimizer=dict(lr=5e-6, weight_decay=1e-8), accumulative_counts=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.2, by_epoch=True, end=5, convert_to_iter_based=True)]

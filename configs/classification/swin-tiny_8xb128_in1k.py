@@ -3,4 +3,4 @@
 # Published: 81.3 % top-1 (Swin, table 1a); the official weights reach 81.2 (get_started.md).
 _base_ = ['../_base_/models/swin.py', '../_base_/datasets/imagenet_224.py',
           '../_base_/schedules/swin_300e.py', '../_base_/classification_runtime.py']
-# Neither repeated augmentation nor EMA: they do not help Swin (appendix A2).
+# Neither repeated augmentation nor EMA: they do not help Swin (appendix A2.1).

@@ -1,6 +1,8 @@
 # Cascade Mask R-CNN, Swin-B, FPN, 36 epochs, multi-scale training.
 # Train: bash tools/dist_train.sh configs/detection/cascade-mask-rcnn_swin-base_fpn_ms-3x_coco.py 8
 # Published: 51.9 box AP, 45.0 mask AP on COCO val2017 (Swin paper, table 2b).
+# Stochastic depth: 0.3 in SwinTransformer/Swin-Transformer-Object-Detection, whose README links the
+# result to its config; 0.2 in the paper (appendix A2.2).
 _base_ = 'cascade-mask-rcnn_swin-tiny_fpn_ms-3x_coco.py'
 
 model = dict(

@@ -4,4 +4,4 @@
 _base_ = ['deit-base_distilled_regnety160-hard.py',
           '../_base_/teachers/resnet101.py']
 
-model = dict(teacher=dict(_delete_=True, **_base_.resnet101))
+model = dict(teacher=dict(_delete_=True, **_base_.resnet))

@@ -5,4 +5,4 @@ _base_ = 'deit-base_distilled_regnety160-hard.py'
 
 model = dict(backbone=dict(arch='tiny'), head=dict(in_channels=192))
 # No EMA, as in ../classification/deit-tiny_8xb128_in1k.py.
-custom_hooks = _base_.custom_hooks[:-1]
+custom_hooks = _base_.distillation_hooks

@@ -2,14 +2,8 @@
 # the label and the teacher learnt by its only scores.
 #   bash tools/dist_train.sh configs/distillation/swin-tiny_distilled_regnety160-hard.py 8 --amp
 # No published result.
-_base_ = ['../classification/swin-tiny_8xb128_in1k.py', '../_base_/teachers/regnety160.py']
+_base_ = ['../classification/swin-tiny_8xb128_in1k.py', '../_base_/distillation.py',
+          '../_base_/teachers/regnety160.py']
 
-model = dict(
-    type='vit_plugin.DistilledClassifier',
-    teacher=_base_.regnety160,
-    distillation=dict(type='vit_plugin.HardDistillation'))
-custom_hooks = [
-    dict(type='vit_plugin.SeedHook'),
-    dict(type='vit_plugin.TeacherCheckHook', min_accuracy=60.),
-    dict(type='vit_plugin.TeacherTimeHook'),
-]
+model = dict(teacher=_base_.regnety160, **_base_.distilled)
+custom_hooks = _base_.distillation_hooks

@@ -14,5 +14,6 @@ model = dict(
     neck=dict(type='vit_plugin.SimplePyramid', in_channels=768, out_channels=256),
     decode_head=dict(in_channels=[256, 256, 256, 256]),
     auxiliary_head=dict(in_channels=256))
+# ln: mmseg's configs/vit names only 'norm', which its ViT's layer norms (ln1, ln2) do not match.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(
     pos_embed=dict(decay_mult=0.), cls_token=dict(decay_mult=0.), ln=dict(decay_mult=0.))))

@@ -9,4 +9,6 @@ model = dict(
     backbone=dict(
         arch='small', init_cfg=dict(checkpoint='https://dl.fbaipublicfiles.com/deit/'
                                                'deit_small_patch16_224-cd65a155.pth')),
-    neck=dict(in_channels=[384, 384, 384, 384]))
+    neck=dict(in_channels=[384, 384, 384, 384], out_channels=384),
+    decode_head=dict(in_channels=[384, 384, 384, 384]),
+    auxiliary_head=dict(in_channels=384))

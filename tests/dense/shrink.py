@@ -100,7 +100,7 @@ def fewer(value: Any) -> None:
 def use_data(dataset: Any, data: Path) -> None:
     """Read the tests' tiny COCO or ADE data instead of the real ones."""
     dataset.data_root = str(data)
-    if dataset.type == 'CocoDataset':
+    if dataset.type.endswith('CocoDataset'):
         dataset.update(ann_file='annotations.json', data_prefix=dict(img='images/'),
                        metainfo=dict(classes=('grey', 'white')))
     else:

@@ -6,7 +6,7 @@ not know it. Arguments and state-dict keys are those of mmdet's classes.
 from collections.abc import Sequence
 
 import torch
-from mmdet.models.dense_heads import RPNHead
+from mmdet.models.dense_heads import ATSSHead, RetinaHead, RPNHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from torch import Tensor
 
@@ -24,6 +24,28 @@ class Float32RPNHead(RPNHead):
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         with torch.autocast(x[0].device.type, enabled=False):
             return super().forward(tuple(feat.float() for feat in x))
+
+
+@MODELS.register_module()
+class Float32RetinaHead(RetinaHead):
+    """Maps (B, C, h, w) -> scores and box deltas of each; only these are in float32.
+
+    mmdet's loss has the type of the convolutions; mmcv's focal loss fails on a GPU.
+    """
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+        return tuple([out.float() for out in outs] for outs in super().forward(x))
+
+
+@MODELS.register_module()
+class Float32ATSSHead(ATSSHead):
+    """Maps (B, C, h, w) -> scores, box deltas and centernesses of each; only these are in float32.
+
+    See `Float32RetinaHead`.
+    """
+
+    def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
+        return tuple([out.float() for out in outs] for outs in super().forward(x))
 
 
 @MODELS.register_module()

@@ -1,7 +1,7 @@
 # ImageNet-1k at 224 with the augmentation that DeiT and Swin share.
 #
 # DeiT, table 9, and main.py of facebookresearch/deit (--aa rand-m9-mstd0.5-inc1, --reprob 0.25,
-# --remode pixel, bicubic); Swin, appendix A2, and config.py of microsoft/Swin-Transformer (the
+# --remode pixel, bicubic); Swin, appendix A2.1, and config.py of microsoft/Swin-Transformer (the
 # same values). Both test on a centre crop of 224 from a short edge of 256 (= int(256 / 224 * 224)).
 # --color-jitter 0.4 of both has no effect: timm leaves it out where RandAugment is on.
 data_root = 'data/imagenet'

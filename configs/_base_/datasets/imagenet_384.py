@@ -2,43 +2,14 @@
 #
 # The fine-tuning of both papers keeps the augmentation. Validation as in DeiT's datasets.py, a
 # centre crop of 384 from a short edge of 438 (= int(256 / 224 * 384)); Swin's configs override it.
-data_root = 'data/imagenet'
-data_preprocessor = dict(
-    num_classes=1000, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+_base_ = 'imagenet_224.py'
 
-bgr_mean = data_preprocessor['mean'][::-1]
-bgr_std = data_preprocessor['std'][::-1]
-train_pipeline = [
-    dict(type='vit_plugin.LoadImage', max_corrupt=10),
-    dict(type='RandomResizedCrop', scale=384, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
-         magnitude_level=9, magnitude_std=0.5,
-         hparams=dict(pad_val=[round(x) for x in bgr_mean], interpolation='bicubic')),
-    dict(type='RandomErasing', erase_prob=0.25, mode='rand', min_area_ratio=0.02,
-         max_area_ratio=1 / 3, fill_color=bgr_mean, fill_std=bgr_std),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
-    dict(type='ResizeEdge', scale=438, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=384),
-    dict(type='PackInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].scale = 384  # RandomResizedCrop
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].scale = 438  # ResizeEdge
+test_pipeline[2].crop_size = 384  # CenterCrop
 
-# The last, smaller batch of an epoch is dropped, as in both papers' code.
-train_dataloader = dict(
-    batch_size=64, num_workers=10, persistent_workers=True, drop_last=True,
-    sampler=dict(type='vit_plugin.SeededSampler',
-                 sampler=dict(type='DefaultSampler', shuffle=True)),
-    dataset=dict(type='vit_plugin.SeededDataset',
-                 dataset=dict(type='vit_plugin.ImageNet', data_root=data_root, split='train',
-                              pipeline=train_pipeline)))
-val_dataloader = dict(
-    batch_size=64, num_workers=10, persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='vit_plugin.ImageNet', data_root=data_root, split='val',
-                 pipeline=test_pipeline))
+train_dataloader = dict(batch_size=64, dataset=dict(dataset=dict(pipeline=train_pipeline)))
+val_dataloader = dict(batch_size=64, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='Accuracy', topk=(1, 5))
-test_evaluator = val_evaluator

@@ -1,5 +1,5 @@
 # COCO 2017 on squares of 1024 pixels with large-scale jitter (0.1 to 2.0): ViTDet, appendix A.2.
-# 64 images a batch; 184,375 iterations are 100 epochs.
+# 64 images a batch; 92,188 iterations are 50 epochs.
 _base_ = 'coco_instance.py'
 
 size = (1024, 1024)

@@ -1,5 +1,6 @@
 # Mask R-CNN (https://arxiv.org/abs/1703.06870) with Swin-T and FPN. The detector's settings are
-# mmdet's (_base_/models/mask-rcnn_r50_fpn.py), the backbone's those of the Swin paper.
+# mmdet's (_base_/models/mask-rcnn_r50_fpn.py), the backbone's stochastic depth is the Swin paper's
+# (appendix A2.2).
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(

@@ -1,4 +1,5 @@
-# 12 epochs with AdamW: Swin paper, section 4.2, and mmdet's configs/swin.
+# 12 epochs. AdamW with this lr and weight decay: Swin paper, section 4.2; the rest is that of
+# mmdet's configs/swin.
 max_epochs = 12
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
 val_cfg = dict(type='ValLoop')

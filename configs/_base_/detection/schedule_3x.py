@@ -1,4 +1,4 @@
-# 36 epochs: Swin paper, section 4.2, and mmdet's configs/swin.
+# 36 epochs: Swin paper, appendix A2.2, and mmdet's configs/swin.
 _base_ = 'schedule_1x.py'
 
 max_epochs = 36

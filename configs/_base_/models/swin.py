@@ -1,5 +1,5 @@
-# Swin-T: stochastic depth 0.2, label smoothing 0.1, Mixup 0.8 and CutMix 1.0, one of the two for
-# each batch (appendix A2; config.py of microsoft/Swin-Transformer).
+# Swin-T: stochastic depth 0.2 (appendix A2.1), label smoothing 0.1, Mixup 0.8 and CutMix 1.0, one
+# of the two for each batch (config.py of microsoft/Swin-Transformer).
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='vit_plugin.SwinTransformer', arch='tiny', out_indices=(3, ),

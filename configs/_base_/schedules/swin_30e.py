@@ -1,7 +1,7 @@
 # Swin's fine-tuning: swin_300e.py with 30 epochs, 5 of them warm-up, lr 2e-5 * batch / 512, ending
 # at 1 % of it, weight decay 1e-8: configs/swin/*_finetune.yaml of microsoft/Swin-Transformer, whose
-# commands have batch 1024. The paper (appendix A2) says constant lr 1e-5 and stochastic depth
-# 0.1; the yaml files are chosen because the released weights come from them.
+# commands have batch 1024. The paper (appendix A2.1) says constant lr 1e-5 and stochastic depth
+# 0.1; the yaml files are chosen because the README links the released weights to them.
 _base_ = 'swin_300e.py'
 
 optim_wrapper = dict(optimizer=dict(lr=2e-5 * 1024 / 512, weight_decay=1e-8),

@@ -1,5 +1,5 @@
-# 160,000 iterations with AdamW, warm-up and linear decay: Swin paper, appendix A2.3, and mmseg's
-# configs/swin.
+# 160,000 iterations with AdamW, warm-up and linear decay: Swin paper, appendix A2.3; the rest is
+# that of mmseg's configs/swin.
 max_iters = 160000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=16000)
 val_cfg = dict(type='ValLoop')

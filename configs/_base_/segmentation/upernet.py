@@ -1,6 +1,7 @@
 # UPerNet (https://arxiv.org/abs/1807.10221) with Swin-T. The segmentor's settings are mmseg's
-# (_base_/models/upernet_swin.py and configs/swin), which are those of the Swin paper, appendix
-# A2.3, except for its stochastic depth of 0.2.
+# (_base_/models/upernet_swin.py and configs/swin). Stochastic depth is 0.3 there and in
+# SwinTransformer/Swin-Transformer-Semantic-Segmentation, whose README links its results to its
+# configs; 0.2 in the Swin paper (appendix A2.3).
 norm_cfg = dict(type='SyncBN')
 model = dict(
     type='EncoderDecoder',

@@ -1,10 +1,7 @@
 # mmpretrain's ResNet-101, 77.97 % top-1 (published, metafile of its configs/resnet).
-resnet101 = dict(
-    type='ImageClassifier',
-    backbone=dict(type='ResNet', depth=101, num_stages=4, out_indices=(3, ), style='pytorch'),
-    neck=dict(type='GlobalAveragePooling'),
-    head=dict(type='LinearClsHead', num_classes=1000, in_channels=2048),
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-                           to_rgb=True),
+_base_ = 'resnet50.py'
+
+resnet = dict(
+    backbone=dict(depth=101),
     checkpoint='https://download.openmmlab.com/mmclassification/v0/resnet/'
                'resnet101_8xb32_in1k_20210831-539c63f8.pth')

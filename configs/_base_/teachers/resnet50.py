@@ -1,5 +1,5 @@
 # mmpretrain's ResNet-50, 76.55 % top-1 (published, metafile of its configs/resnet).
-resnet50 = dict(
+resnet = dict(
     type='ImageClassifier',
     backbone=dict(type='ResNet', depth=50, num_stages=4, out_indices=(3, ), style='pytorch'),
     neck=dict(type='GlobalAveragePooling'),
