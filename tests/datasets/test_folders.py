@@ -3,10 +3,13 @@ from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import MMLogger
 from mmpretrain.registry import DATASETS
+from PIL import Image
 
 from tests.conftest import WNIDS
 from tests.datasets.test_seeding import build_loader, pixels
@@ -55,7 +58,7 @@ def test_wrong_data_root_and_empty_classes(image_folder: Path, tmp_path: Path) -
 
 def test_wrong_data_root_ends_the_tool_before_training(
         tool: Callable[..., None], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no folder '/absent/train'"):
+    with pytest.raises(SystemExit, match=r"Error: there is no folder '/absent/train'"):
         tool('train', 'configs/classification/deit-tiny_8xb128_in1k.py', '--data-root', '/absent',
              '--work-dir', tmp_path)
 
@@ -108,6 +111,18 @@ def test_validation_stops_at_the_first(corrupt: Path, load: dict) -> None:
         type='vit_plugin.ImageFolder', data_root=str(corrupt), pipeline=[load]))
     with pytest.raises(ValueError, match=r"cannot decode the image '.*dark/1.png' \(OSError"):
         dataset[1]
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'P', 'RGBA', 'CMYK', '1'])
+@pytest.mark.parametrize('load', [LoadImage, LoadImageFromFile])
+def test_images_of_any_mode_become_bgr(load: type, mode: str, tmp_path: Path) -> None:
+    """Grey, palette and transparent images load like the RGB image that they show."""
+    name = str(tmp_path / ('image.jpg' if mode == 'CMYK' else 'image.png'))
+    Image.new('RGB', (6, 4), 'white').convert(mode).save(name)
+    image = load().transform(dict(img_path=name))['img']
+    assert image.shape == (4, 6, 3)
+    assert image.dtype == np.uint8
+    assert (image > 250).all()
 
 
 def test_missing_file_is_no_corrupt_image(image_folder: Path) -> None:

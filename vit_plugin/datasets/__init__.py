@@ -1,6 +1,8 @@
-"""Image folders and reproducible augmentation; needs mmpretrain."""
-from .folders import ImageFolder, ImageNet
+"""Data sets that are checked before training, and reproducible augmentation.
+
+Image folders (`folders`) need mmpretrain, COCO (`coco`) needs mmdet.
+"""
 from .loading import LoadImage
 from .seeding import Draw, SeededDataset, SeededSampler
 
-__all__ = ['Draw', 'ImageFolder', 'ImageNet', 'LoadImage', 'SeededDataset', 'SeededSampler']
+__all__ = ['Draw', 'LoadImage', 'SeededDataset', 'SeededSampler']

@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from mmpretrain import datasets
 
 from vit_plugin.registry import DATASETS
@@ -27,7 +28,9 @@ class CheckedFolder:
                 f"{folder.name}/<class>/<image>, e.g. with tools/train.py --data-root")
         if not any(folder.iterdir()):
             raise ValueError(f"the folder '{folder}' is empty")
+        print_log(f"'{folder}': reading the list of images", 'current')
         samples = super().load_data_list()  # type: ignore[misc]
+        print_log(f"'{folder}': {len(samples)} images", 'current')
         if samples and 'gt_label' in samples[0] and self.CLASSES is not None:
             present = {sample['gt_label'] for sample in samples}
             names = getattr(self, 'folder_to_idx', None) or self.CLASSES
