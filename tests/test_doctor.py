@@ -1,8 +1,14 @@
 """``python -m vit_plugin.doctor`` on whole and on broken installations."""
+import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import pytest
+
+import vit_plugin
 from tests.test_registry import BLOCK
+from vit_plugin.doctor import gpus
 
 RUN = "import runpy\nrunpy.run_module('vit_plugin.doctor', run_name='__main__')"
 
@@ -17,10 +23,28 @@ def doctor(prelude: str = '') -> tuple[int, list[str]]:
 def test_whole_stack() -> None:
     status, lines = doctor()
     assert status == 0, lines
+    first, last = (i for i, line in enumerate(lines) if line == '```')
+    block = lines[first + 1:last]  # for an issue
+    assert block[0] == f'vit_plugin {vit_plugin.__version__}'
+    assert block[1].startswith(f'Python {platform.python_version()}')
+    assert platform.system() in block[2]
+    assert block[3].startswith('GPU: ')
     for library in ('torch', 'torchvision', 'numpy', 'mmengine', 'mmcv', 'mmcv.ops', 'mmpretrain',
                     'mmdet', 'mmseg', 'transformers'):
-        row, = (line for line in lines if line.split()[:1] == [library])
+        row, = (line for line in block if line.split()[:1] == [library])
         assert row.endswith('ok')
+
+
+def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    assert gpus().startswith('none that torch can use (it is built for ')
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    monkeypatch.setattr('torch.cuda.get_device_properties',
+                        lambda i: SimpleNamespace(name=f'Card {i}', total_memory=80 * 2**30))
+    assert gpus().startswith('Card 0 (80 GiB), Card 1 (80 GiB); torch is built for CUDA')
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    assert gpus() == 'unknown, as torch does not import (ModuleNotFoundError)'
 
 
 def test_ops_built_for_another_torch() -> None:

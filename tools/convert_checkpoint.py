@@ -3,10 +3,10 @@
 Usage: python tools/convert_checkpoint.py SOURCE TARGET --to openmmlab|timm|official
 """
 import argparse
-import sys
+
+from messages import explained
 
 from vit_plugin.checkpoints import (
-    CheckpointError,
     from_openmmlab,
     read_state_dict,
     to_openmmlab,
@@ -24,15 +24,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
     parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.'; "
                                          'needed where the source holds several')
+    parser.add_argument('--debug', action='store_true',
+                        help='show the traceback of an error instead of a message')
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        weights, layout = to_openmmlab(read_state_dict(args.source), args.prefix)
-    except (CheckpointError, FileNotFoundError) as error:
-        sys.exit(f'{args.source}: {error}')
+    with explained(args):
+        convert(args)
+
+
+def convert(args: argparse.Namespace) -> None:
+    weights, layout = to_openmmlab(read_state_dict(args.source), args.prefix)
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
     if nested and not args.target.endswith('.safetensors'):

@@ -3,10 +3,10 @@
 Usage: python tools/test.py CONFIG CHECKPOINT [--work-dir DIR] [--out FILE.pkl] ...
 """
 import argparse
-import sys
-from pathlib import Path
 
-from launch import build_runner, load_config, make_parser
+from checks import CheckWeightsHook, check_data
+from launch import build_runner, check_checkpoint, load_config, make_parser, parse
+from messages import explained
 from mmengine.evaluator import DumpResults
 
 
@@ -14,18 +14,25 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser('Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.')
     parser.add_argument('checkpoint', help='weights to evaluate')
     parser.add_argument('--out', metavar='FILE.pkl', help='also save the predictions')
-    return parser.parse_args()
+    args = parse(parser)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f"--out must end in .pkl, got '{args.out}'")
+    return args
 
 
 def main() -> None:
     args = parse_args()
+    with explained(args):
+        test(args)
+
+
+def test(args: argparse.Namespace) -> None:
     cfg = load_config(args)
-    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
-        sys.exit(f"There is no checkpoint '{args.checkpoint}'.")
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        sys.exit(f"--out must end in .pkl, got '{args.out}'.")
+    check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, args.notes)
+    runner.register_hook(CheckWeightsHook(args.checkpoint))
+    check_data(runner, 'test')
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()

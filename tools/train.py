@@ -7,7 +7,16 @@ import sys
 from pathlib import Path
 
 import torch
-from launch import build_runner, find_checkpoint, load_config, make_parser
+from checks import CheckWeightsHook, check_data
+from launch import (
+    build_runner,
+    check_checkpoint,
+    find_checkpoint,
+    load_config,
+    make_parser,
+    parse,
+)
+from messages import explained
 from mmengine.config import Config
 
 
@@ -21,29 +30,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help="scale the learning rate from auto_scale_lr's batch size to that of "
                              'all processes and accumulated iterations')
-    return parser.parse_args()
+    return parse(parser)
 
 
 def main() -> None:
     args = parse_args()
+    with explained(args, lambda: how_to_resume(args.work_dir)):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     if args.amp:
         set_amp(cfg)
-    damaged: list[Path] = []
     if args.resume:
-        found = args.resume
-        if found == 'auto':
-            found, damaged = find_checkpoint(Path(cfg.work_dir))
-        if found is not None:
-            cfg.resume, cfg.load_from = True, str(found)
+        args.notes += set_resume(cfg, args.resume)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     set_auto_scale_lr(cfg, args.auto_scale_lr)
-    runner = build_runner(cfg)
-    for path in damaged:
-        runner.logger.warning(f"The checkpoint '{path}' is truncated or damaged: passed over.")
-    if args.resume and not cfg.resume:
-        runner.logger.warning(f"There is no checkpoint in '{cfg.work_dir}': training starts.")
+    if not torch.cuda.is_available():
+        args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
+    runner = build_runner(cfg, args.notes)
+    if cfg.get('resume') and cfg.get('load_from'):
+        runner.register_hook(CheckWeightsHook(cfg.load_from))
+    check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
     runner.train()
 
 
@@ -54,14 +64,40 @@ def set_amp(cfg: Config) -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     else:  # mmengine's refuses to run without a GPU
         cfg.optim_wrapper.type = 'vit_plugin.AutocastOptimWrapper'
-        cfg.optim_wrapper.pop('loss_scale', None)
+        for key in ('loss_scale', 'dtype'):
+            cfg.optim_wrapper.pop(key, None)
+
+
+def set_resume(cfg: Config, checkpoint: str) -> list[str]:
+    """Let the run go on from a checkpoint (``'auto'``: the newest whole one), and say what is odd.
+    """
+    notes = []
+    if checkpoint == 'auto':
+        found, damaged = find_checkpoint(Path(cfg.work_dir))
+        notes += [f"The checkpoint '{path}' is truncated or damaged: passed over."
+                  for path in damaged]
+        if found is None:
+            return [*notes, f"There is no checkpoint in '{cfg.work_dir}': training starts."]
+        checkpoint = str(found)
+    check_checkpoint(checkpoint)
+    cfg.resume, cfg.load_from = True, checkpoint
+    return notes
+
+
+def how_to_resume(work_dir: str | None) -> str:
+    """What to do after Ctrl-C."""
+    found = find_checkpoint(Path(work_dir))[0] if work_dir else None
+    if found is None:
+        return 'There is no checkpoint yet: the same command starts again.'
+    return f"The last checkpoint is '{found}': the same command with --resume goes on from it."
 
 
 def set_auto_scale_lr(cfg: Config, enable: bool) -> None:
     """Let the learning rate follow the batch size; mmengine 0.10 leaves accumulation out."""
     auto = cfg.get('auto_scale_lr') or {}
     if enable and 'base_batch_size' not in auto:
-        sys.exit('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config.')
+        sys.exit('Error: --auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
+                 'config.')
     if enable or auto.get('enable'):
         auto['enable'] = True
         auto['base_batch_size'] /= cfg.optim_wrapper.get('accumulative_counts', 1)

@@ -1,11 +1,16 @@
 """What is installed, and does it fit together: ``python -m vit_plugin.doctor``.
 
-Needs nothing beside Python itself, so that it also runs where everything is missing.
+Needs nothing beside Python itself, so that it also runs where everything is missing. What it
+prints can be pasted into an issue as it is.
 """
+import os
+import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module, metadata
+
+from vit_plugin import __version__
 
 # Import name -> the distributions that may bring it.
 LIBRARIES = {
@@ -79,6 +84,29 @@ def version_of(distribution: str) -> tuple[int, ...]:
         return (0,)
 
 
+def machine() -> list[str]:
+    """Lines on the plugin, Python, the operating system and the GPUs."""
+    return [f'vit_plugin {__version__}',
+            f'Python {sys.version.split()[0]} at {sys.executable}',
+            f'{platform.platform()}, {os.cpu_count()} CPU cores',
+            f'GPU: {gpus()}']
+
+
+def gpus() -> str:
+    """The GPUs that torch can use, or why it can use none."""
+    try:
+        import torch
+        if torch.cuda.is_available():
+            found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+            names = ', '.join(f'{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)' for gpu in found)
+            return f'{names}; torch is built for CUDA {torch.version.cuda}'
+        built = f'CUDA {torch.version.cuda}' if torch.version.cuda else 'no CUDA'
+        return (f'none that torch can use (it is built for {built}; if nvidia-smi shows one, the '
+                'driver is too old for that)')
+    except Exception as error:
+        return f'unknown, as torch does not import ({type(error).__name__})'
+
+
 def diagnose() -> list[Finding]:
     """Examine the whole stack."""
     findings = {library: examine(library) for library in LIBRARIES}
@@ -91,20 +119,21 @@ def diagnose() -> list[Finding]:
 
 
 def main() -> int:
-    """Print the table; return 1 when something needed is missing or broken, else 0."""
+    """Print what was found; return 1 when something needed is missing or broken, else 0."""
     findings = diagnose()
     rows = [('library', 'version', 'distribution', 'status')]
     rows += [(f.library, f.version, f.distribution, f.status) for f in findings]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    print(f'Python {sys.version.split()[0]} at {sys.executable}')
+    print('For an issue, copy this block.\n```', *machine(), sep='\n')
     for *cells, status in rows:
         print(*(cell.ljust(width) for cell, width in zip(cells, widths)), status, sep='  ')
+    print('```')
     broken = [f.library for f in findings if f.broken]
     if broken:
-        print(f'\nNot in order: {", ".join(broken)}.')
+        print(f'Not in order: {", ".join(broken)}.')
         return 1
     absent = [t for t in TOOLKITS if any(f.library == t and f.version == '-' for f in findings)]
-    print('\nEverything installed fits together.'
+    print('Everything installed fits together.'
           + (f' Without {", ".join(absent)} their configs cannot run.' if absent else ''))
     return 0
 

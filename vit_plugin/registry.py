@@ -3,6 +3,7 @@
 mmengine imports this file by itself when it meets ``type='vit_plugin.X'``, so a stock
 mmpretrain, mmdet or mmseg config needs no ``custom_imports``.
 """
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -19,7 +20,9 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.distillation': 'mmpretrain',
     'vit_plugin.detection': 'mmdet',
     'vit_plugin.hooks': 'opencv-python',
-    'vit_plugin.datasets': 'mmpretrain',
+    'vit_plugin.datasets': 'mmcv',
+    'vit_plugin.datasets.folders': 'mmpretrain',
+    'vit_plugin.datasets.coco': 'mmdet',
 }
 
 
@@ -57,9 +60,13 @@ class PluginRegistry(Registry):
         return found
 
     def _import_parts(self, until: str | None = None) -> dict[str, Exception]:
-        """Import the parts in order and return those that failed with their errors."""
+        """Import the parts and return those that failed with their errors.
+
+        Those whose library is in use come first, so that a detector does not load mmpretrain.
+        """
         failures: dict[str, Exception] = {}
-        for part, library in PARTS.items():
+        in_use = (None, *sys.modules)
+        for part, library in sorted(PARTS.items(), key=lambda item: item[1] not in in_use):
             if until is not None and until in self.module_dict:
                 break
             try:

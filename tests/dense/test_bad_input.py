@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mmdet.datasets import CocoDataset
+from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
+from tests.conftest import ROOT
 from tests.dense.shrink import shrunk
 from tests.dense.test_inference import DETECTION, SEGMENTATION
 from tests.test_configs_dense import build
@@ -42,10 +45,6 @@ def one_pixel(content: dict) -> None:
         a.update(bbox=[x, y, 1, 1], area=1, segmentation=[[x, y, x + 1, y, x + 1, y + 1]])
 
 
-def unknown_category(content: dict) -> None:
-    content['annotations'][0]['category_id'] = 7
-
-
 def empty_mask(content: dict) -> None:
     content['annotations'][2]['segmentation'] = []
 
@@ -58,12 +57,56 @@ def changed(coco: Path, folder: Path, change: Callable[[dict], None]) -> Path:
     return folder
 
 
-@pytest.mark.parametrize('change', [without_boxes, one_pixel, unknown_category])
+@pytest.mark.parametrize('change', [without_boxes, one_pixel])
 def test_odd_annotations_train_on(change: Callable[[dict], None], coco: Path,
                                   tmp_path: Path) -> None:
     cfg = shrunk(DETECTION, changed(coco, tmp_path / 'coco', change))
     cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = False
     one_step(cfg)
+
+
+def coco_dataset(coco: Path, classes: Any, **more: Any) -> Any:
+    """The data set of the COCO configs on the tests' file, whose categories are grey and white."""
+    cfg = Config.fromfile(ROOT / 'configs/_base_/detection/coco_instance.py')
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.type == cfg.val_dataloader.dataset.type == 'vit_plugin.CocoDataset'
+    dataset.update(data_root=str(coco), ann_file='annotations.json', pipeline=[],
+                   data_prefix=dict(img='images/'), metainfo=dict(classes=classes), **more)
+    return DATASETS.build(dataset)
+
+
+def unknown_category(content: dict) -> None:
+    content['annotations'][5]['category_id'] = 7
+
+
+def test_unknown_category_is_refused(coco: Path, tmp_path: Path) -> None:
+    """mmdet passes over such annotations without a word."""
+    folder = changed(coco, tmp_path / 'coco', unknown_category)
+    with pytest.raises(ValueError, match=r"annotation 6 of the image '2\.png' in '.*/coco/annot"
+                                         r"ations\.json' has the category_id 7.*categories 1, 2: "):
+        coco_dataset(folder, ('grey', 'white'))
+
+
+@pytest.mark.parametrize(('classes', 'message'), [
+    (('grey', 'whyte'), r"1 of 2 classes are not in '.*annotations\.json': whyte\. Its categories "
+                        r'are grey, white\.'),
+    (('white', 'grey'), r"must be in the order.*\('white', 'grey'\), but .* \('grey', 'white'\)"),
+    ('grey', r"classes='grey' is a string: write metainfo=dict\(classes=\('grey', \)\)"),
+    (CocoDataset.METAINFO['classes'], r'80 of 80 classes are not in .*: person, bicycle, .*'
+                                      r'Set metainfo=dict\(classes=\.\.\.\)'),
+], ids=['misspelt', 'order', 'string', 'default'])
+def test_classes_that_do_not_fit_are_refused(classes: Any, message: str, coco: Path) -> None:
+    """mmdet trains on what is left, or gives predictions wrong names."""
+    with pytest.raises(ValueError, match=message):
+        coco_dataset(coco, classes)
+
+
+def test_a_part_of_the_categories_trains(coco: Path) -> None:
+    dataset = coco_dataset(coco, ('white', ))
+    assert len(dataset) == 4
+    for i in range(4):
+        boxes = dataset.get_data_info(i)['instances']
+        assert [(box['bbox_label'], box['bbox']) for box in boxes] == [(0, [36, 30, 56, 50])]
 
 
 def test_empty_mask_is_refused_with_the_images_name(coco: Path, tmp_path: Path) -> None:
@@ -105,6 +148,13 @@ def test_label_out_of_range_is_refused_with_the_files_name(ade: Path, tmp_path: 
     with pytest.raises(ValueError, match=r'annotations/2\.png.*label\(s\) \[151\], but the model '
                                          r'has 150 classes: 1 \.\.\. 150'):
         one_step(fill_labels(ade, tmp_path / 'ade', 151))
+
+
+def test_coloured_label_map_is_refused_with_the_files_name(ade: Path, tmp_path: Path) -> None:
+    cfg = fill_labels(ade, tmp_path / 'ade', 1)
+    Image.new('RGB', (64, 64)).save(tmp_path / 'ade/annotations/2.png')
+    with pytest.raises(ValueError, match=r"annotations/2\.png' is a colour image.*one channel"):
+        one_step(cfg)
 
 
 def test_a_batch_without_any_box(coco: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """A run that is killed and resumed ends with the uninterrupted one's weights, bitwise."""
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from vit_plugin.hooks.checkpoint import AtomicCheckpointHook, pending_gradients
 
 CONFIG = """
 _base_ = '{root}/configs/classification/deit-base_8xb128_in1k.py'
@@ -80,7 +82,8 @@ log_processor = dict(by_epoch=False)
     (0, EPOCHS, 'epoch_4.pth', 'epoch_2.pth'),
     (2, MIDDLE, 'iter_16.pth', 'iter_10.pth'),
     (1, ITERATIONS, 'iter_16.pth', 'iter_10.pth'),
-], ids=['epoch', 'middle_of_epoch', 'iterations'])
+    (0, MIDDLE + 'optim_wrapper = dict(accumulative_counts=3)\n', 'iter_16.pth', 'iter_5.pth'),
+], ids=['epoch', 'middle_of_epoch', 'iterations', 'accumulated_gradients'])
 def test_resumed_run_equals_uninterrupted(
         config: Callable[..., Path], tool: Callable[..., None], tmp_path: Path, workers: int,
         more: str, last: str, earlier: str) -> None:
@@ -90,6 +93,41 @@ def test_resumed_run_equals_uninterrupted(
     tool('train', resumed, '--work-dir', tmp_path / 'resumed',
          '--resume', tmp_path / 'whole' / earlier)
     assert_equal(tmp_path / 'whole' / last, tmp_path / 'resumed' / last)
+
+
+def test_pending_gradients_are_averaged_over_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if another process had gradients of 3 in both layers; this one's are 1, in the first."""
+    model = torch.nn.ModuleList([torch.nn.Linear(2, 1, bias=False) for _ in range(3)])
+    model[0](torch.ones(1, 2)).backward()
+
+    def all_reduce(data: torch.Tensor, op: str) -> None:
+        if op == 'max':
+            data[:2] = 1
+        else:
+            assert op == 'mean'
+            data.add_(3).div_(2)
+    monkeypatch.setattr('vit_plugin.hooks.checkpoint.all_reduce', all_reduce)
+    found = pending_gradients(model)
+    assert {name: value.tolist() for name, value in found.items()} == {
+        '0.weight': [[2., 2.]], '1.weight': [[1.5, 1.5]]}
+    assert model[0].weight.grad.tolist() == [[1., 1.]]
+    assert model[1].weight.grad is None
+
+
+def test_full_disk_leaves_no_part(config: Callable[..., Path], tool: Callable[..., None],
+                                  tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr('vit_plugin.hooks.checkpoint.os.fsync', full)
+    with pytest.raises(SystemExit, match='the disk is full'):
+        tool('train', config(), '--work-dir', tmp_path / 'full')
+    assert not list((tmp_path / 'full').glob('*.p*t*'))
+
+
+def test_unknown_argument_of_the_checkpoint_hook() -> None:
+    # mmengine's dies of it when it has to save the first checkpoint
+    with pytest.raises(TypeError, match=r"no argument \['intervall'\]"):
+        AtomicCheckpointHook(intervall=2)
 
 
 def test_damaged_checkpoint_is_passed_over(config: Callable[..., Path], tool: Callable[..., None],

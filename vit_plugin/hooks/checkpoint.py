@@ -1,12 +1,16 @@
 """Checkpoints that survive being killed while one is written."""
 import os
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor, nn
 
 from vit_plugin.registry import HOOKS
 
@@ -17,11 +21,15 @@ class AtomicBackend(LocalBackend):
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
         part = Path(f'{filepath}.part')
         part.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, 'wb') as file:
-            file.write(obj)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, filepath)
+        try:
+            with open(part, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, filepath)
+        except BaseException:  # a full disk must not stay full
+            part.unlink(missing_ok=True)
+            raise
 
 
 register_backend('vit_plugin.atomic', AtomicBackend, force=True)
@@ -34,16 +42,49 @@ class AtomicCheckpointHook(CheckpointHook):
     mmengine 0.10 writes in place, and deletes the outdated checkpoint before it writes the new
     one. Here a file appears when it is complete, and outdated ones go afterwards.
 
+    It also keeps the gradients that no step has used yet, where a checkpoint falls between
+    accumulated iterations, and gives them back on resume; mmengine loses them.
+
     Args:
         **kwargs: Those of mmengine's, except ``backend_args`` and ``file_client_args``:
             checkpoints are local files.
+
+    Raises:
+        TypeError: mmengine's has no such argument.
     """
 
     max_keep_ckpts: int
     best_ckpt_path: str | None
 
     def __init__(self, **kwargs: Any) -> None:
+        # mmengine's takes everything, and fails when it has to save the first checkpoint
+        unknown = kwargs.keys() - {*signature(CheckpointHook).parameters,
+                                   *signature(Runner.save_checkpoint).parameters}
+        if unknown:
+            raise TypeError(f'AtomicCheckpointHook has no argument {sorted(unknown)}; it has those '
+                            f'of CheckpointHook: {[*signature(CheckpointHook).parameters]}')
         super().__init__(backend_args=dict(backend='vit_plugin.atomic'), **kwargs)
+        self.gradients: dict[str, Tensor] = {}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take the pending gradients."""
+        self.gradients = checkpoint.get('pending_gradients', {})
+
+    def before_train(self, runner: Runner) -> None:
+        """Give the pending gradients back to the model, if the run is resumed."""
+        super().before_train(runner)
+        if self.gradients and runner.iter > 0:
+            parameters = dict(unwrap(runner.model).named_parameters())
+            for name, gradient in self.gradients.items():
+                parameters[name].grad = gradient.to(parameters[name])
+            runner.logger.info('The gradients that were accumulated before the checkpoint are '
+                               'restored; none are lost.')
+        self.gradients = {}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the pending gradients."""
+        if self.gradients:
+            checkpoint['pending_gradients'] = self.gradients
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         # Without a limit, mmengine's method deletes nothing.
@@ -55,7 +96,9 @@ class AtomicCheckpointHook(CheckpointHook):
             self.keep_ckpt_ids.clear()
             self.keep_ckpt_ids.extend(kept)
             runner.message_hub.update_info('keep_ckpt_ids', kept)
+        self.gradients = pending_gradients(runner.model) if self.save_optimizer else {}
         super()._save_checkpoint_with_step(runner, step, meta)
+        self.gradients = {}
         self.max_keep_ckpts = limit
         if is_main_process():
             for old in outdated:
@@ -69,3 +112,29 @@ class AtomicCheckpointHook(CheckpointHook):
             self.best_ckpt_path = best
         elif best not in (None, self.best_ckpt_path) and is_main_process():
             Path(best).unlink(missing_ok=True)
+
+
+def pending_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """The gradients that no optimizer step has used yet, averaged over the processes.
+
+    Between accumulated iterations DDP leaves each process its own; it would average their sums at
+    the step, so each can go on from the average.
+    """
+    parameters = dict(unwrap(model).named_parameters())
+    device = next(iter(parameters.values())).device
+    pending = torch.tensor([p.grad is not None for p in parameters.values()],
+                           dtype=torch.uint8, device=device)
+    all_reduce(pending, 'max')
+    gradients = {}
+    for (name, parameter), is_pending in zip(parameters.items(), pending.tolist()):
+        if is_pending:
+            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            gradients[name] = own.detach().clone()
+            all_reduce(gradients[name], 'mean')
+            gradients[name] = gradients[name].cpu()
+    return gradients
+
+
+def unwrap(model: Any) -> nn.Module:
+    """The model without DDP's wrapper."""
+    return model.module if is_model_wrapper(model) else model

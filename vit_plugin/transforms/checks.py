@@ -43,6 +43,10 @@ class CheckLabels:
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``results``, or raise `ValueError` with the file's name."""
         labels = results['gt_seg_map']
+        if labels.ndim != 2:
+            raise ValueError(
+                f"the label map '{results['seg_map_path']}' is a colour image, of shape "
+                f'{labels.shape}: it must have one channel, whose values are the labels')
         wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
         if wrong.size:
             shift = 1 if results.get('reduce_zero_label') else 0
