@@ -10,6 +10,8 @@ setup: .venv/.ready
 
 demo: setup
 	$(PYTHON) tools/quickstart.py
+	$(PYTHON) tools/quickstart_dense.py
+	$(PYTHON) tools/report.py
 
 test: setup
 	$(PYTHON) -m pytest

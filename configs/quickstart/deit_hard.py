@@ -8,3 +8,8 @@ model = dict(
     teacher=dict(config='configs/quickstart/teacher_resnet.py',
                  checkpoint='work_dirs/quickstart/teacher/final.pth'),
     distillation=dict(type='vit_plugin.HardDistillation'))
+# A teacher under 90 % would teach little: check it first. Log what share of the time it takes.
+custom_hooks = [
+    dict(type='vit_plugin.TeacherCheckHook', min_accuracy=90.),
+    dict(type='vit_plugin.TeacherTimeHook'),
+]

@@ -4,7 +4,7 @@ _base_ = '../_base_/classification_runtime.py'
 
 data_root = 'work_dirs/quickstart/data'
 num_classes = 10
-max_iters = 1200
+max_iters = 800
 
 data_preprocessor = dict(
     num_classes=num_classes, mean=[33.3] * 3, std=[78.6] * 3, to_rgb=False)
@@ -31,7 +31,7 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=1)
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=100)
 val_cfg = dict()
 test_cfg = dict()
 

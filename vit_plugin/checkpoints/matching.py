@@ -121,7 +121,8 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
         name = 'bias tables, window'
     elif name in ('pos_embed', 'absolute_pos_embed'):
         names = getattr(backbone, 'token_names', ())
-        have = tuple(token for token in ('cls_token', 'dist_token') if token in source)
+        tokens = dict.fromkeys(('cls_token', 'dist_token', *names))
+        have = tuple(token for token in tokens if token in source)
         fitted = fit_position(value, target, have, names, backbone.grid, source_grid)
     elif name == 'patch_embed.projection.weight' and value.ndim == 4 \
             and value.shape[1] != target.shape[1]:

@@ -106,7 +106,7 @@ def _download(url: str) -> Path:
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(url, str(file), progress=False)
+            torch.hub.download_url_to_file(url, str(file), progress=True)
         except OSError as error:
             raise CheckpointError(f"cannot download '{url}': {error}") from error
     return file

@@ -1,0 +1,62 @@
+"""The benchmark measures what it says, and runs with whatever libraries there are."""
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+
+sys.path.insert(0, str(ROOT / 'tools'))
+import benchmark
+import peers
+
+
+@pytest.fixture
+def bench() -> benchmark.Bench:
+    return benchmark.Bench(argparse.Namespace(
+        device='cpu', dtype='float32', compile=False, cuda_graph=False, rounds=2))
+
+
+def test_ratios_are_of_the_same_round() -> None:
+    values = {'plugin': [1., 2., 4.], 'other': [2., 6., 4.]}
+    plugin, other = benchmark.summarise(values, 'forward', batch=2)
+    assert (plugin['median'], plugin['ratio']) == (1000., 1.)
+    assert (other['median'], other['ratio']) == (2000., 2.)
+
+
+def test_peak_counts_what_is_held_at_once(bench: benchmark.Bench) -> None:
+    def step() -> None:
+        first = torch.empty(1000)
+        second = torch.empty(500)
+        del first
+        torch.empty(1200)
+        del second
+
+    assert 4 * 1700 <= bench.peak_bytes(step) < 4 * 1700 + 1000
+
+
+def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+              capsys: pytest.CaptureFixture[str]) -> None:
+    def absent(arch: str, size: int) -> None:
+        raise ImportError("No module named 'timm'")
+
+    monkeypatch.setitem(peers.BUILDERS, ('timm', 'deit'), absent)
+    monkeypatch.setattr(sys, 'argv', [
+        'benchmark.py', 'forward:deit-tiny:32:1', 'train:deit-tiny:32:1', 'memory:deit-tiny:32:1',
+        'curve:swin-tiny:224:1', '--rounds', '2', '--json', str(tmp_path / 'a.json'), '--plot',
+        str(tmp_path / 'a.png')])
+    benchmark.main()
+    out = capsys.readouterr().out
+    assert "without timm: No module named 'timm'" in out
+    assert 'without mmdet: mmdet has no deit-tiny to compare' in out
+    for library in ('mmpretrain', 'transformers'):
+        assert f"with {library}'s weights the plugin's output differs by" in out
+    cases = json.loads((tmp_path / 'a.json').read_text())['cases']
+    assert [case['case'].split(':')[0] for case in cases] == ['forward', 'train', 'memory', 'curve']
+    assert [row['title'] for row in cases[0]['rows']] == [
+        'plugin', 'mmpretrain', 'torchvision', 'transformers']
+    assert all(row['median'] > 0 for case in cases for row in case['rows'])
+    assert (tmp_path / 'a.png').stat().st_size > 10_000

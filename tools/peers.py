@@ -1,0 +1,180 @@
+"""The backbones that tools/benchmark.py compares: the plugin's and those of other libraries.
+
+Each takes images (B, 3, H, W) and gives the normalised output of its last stage, (B, C, h, w) for
+Swin, or of its class token, (B, C) for DeiT: all do the same work. Libraries are imported when they
+are asked for.
+"""
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
+LIBRARIES = (*OPENMMLAB, 'timm', 'torchvision', 'transformers')
+DEIT = {'tiny': (192, 3), 'small': (384, 6), 'base': (768, 12)}
+SWIN = {'tiny': (96, (2, 2, 6, 2), (3, 6, 12, 24)), 'small': (96, (2, 2, 18, 2), (3, 6, 12, 24)),
+        'base': (128, (2, 2, 18, 2), (4, 8, 16, 32)),
+        'large': (192, (2, 2, 18, 2), (6, 12, 24, 48))}
+
+
+class Adapter(nn.Module):
+    """Gives all backbones one output: ``output`` picks it from what the model returns."""
+
+    def __init__(self, model: nn.Module, output: Callable[[Any], Tensor], **inputs: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.output = output
+        self.inputs = inputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.model(x, **self.inputs))
+
+
+def build(library: str, model: str, size: int) -> nn.Module:
+    """Build ``model``, e.g. 'swin-tiny', of a library, without stochastic depth.
+
+    Raises:
+        ImportError: the library is not installed.
+        LookupError: it does not have this model.
+    """
+    family, arch = model.split('-')
+    builder = BUILDERS.get((library, family))
+    if builder is None:
+        raise LookupError(f'{library} has no {model} to compare')
+    return builder(arch, size)
+
+
+def plugin_swin(arch: str, size: int) -> nn.Module:
+    from vit_plugin.backbones import SwinTransformer
+    return Adapter(SwinTransformer(arch, out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+
+
+def plugin_deit(arch: str, size: int) -> nn.Module:
+    from vit_plugin.backbones import DeiT
+    return Adapter(DeiT(arch, img_size=size), lambda out: out[0])
+
+
+def mmpretrain_swin(arch: str, size: int) -> nn.Module:
+    from mmpretrain.models import SwinTransformer
+    return Adapter(SwinTransformer(arch, img_size=size, drop_path_rate=0.), lambda out: out[0])
+
+
+def mmpretrain_deit(arch: str, size: int) -> nn.Module:
+    from mmpretrain.models import VisionTransformer
+    return Adapter(VisionTransformer(f'deit-{arch}', img_size=size, patch_size=16),
+                   lambda out: out[0])
+
+
+def mmdet_swin(arch: str, size: int) -> nn.Module:
+    from mmdet.models import SwinTransformer
+    dims, depths, heads = SWIN[arch]
+    return Adapter(SwinTransformer(embed_dims=dims, depths=depths, num_heads=heads,
+                                   out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+
+
+def mmseg_swin(arch: str, size: int) -> nn.Module:
+    from mmseg.models import SwinTransformer
+    dims, depths, heads = SWIN[arch]
+    return Adapter(SwinTransformer(embed_dims=dims, depths=depths, num_heads=heads,
+                                   out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+
+
+def timm_swin(arch: str, size: int) -> nn.Module:
+    import timm
+    model = timm.create_model(f'swin_{arch}_patch4_window7_224', num_classes=0, global_pool='',
+                              drop_path_rate=0., img_size=size)
+    return Adapter(model, to_channels_first)
+
+
+def timm_deit(arch: str, size: int) -> nn.Module:
+    import timm
+    return Adapter(timm.create_model(f'deit_{arch}_patch16_224', img_size=size, num_classes=0),
+                   lambda out: out)
+
+
+def torchvision_swin(arch: str, size: int) -> nn.Module:
+    from torchvision.models.swin_transformer import SwinTransformer
+    dims, depths, heads = SWIN[arch]
+    model = SwinTransformer([4, 4], dims, list(depths), list(heads), [7, 7],
+                            stochastic_depth_prob=0.)
+    return Adapter(nn.Sequential(model.features, model.norm), to_channels_first)
+
+
+def torchvision_deit(arch: str, size: int) -> nn.Module:
+    from torchvision.models import VisionTransformer
+    dims, heads = DEIT[arch]
+    model = VisionTransformer(size, 16, 12, heads, dims, 4 * dims)
+    model.heads = nn.Identity()
+    return Adapter(model, lambda out: out)
+
+
+def transformers_swin(arch: str, size: int) -> nn.Module:
+    from transformers import SwinConfig, SwinModel
+    dims, depths, heads = SWIN[arch]
+    config = SwinConfig(embed_dim=dims, depths=list(depths), num_heads=list(heads),
+                        drop_path_rate=0.)
+    model = SwinModel(config, add_pooling_layer=False)
+    side = -(-size // 32)
+    return Adapter(model, lambda out: out.last_hidden_state.transpose(1, 2).unflatten(
+        2, (side, side)), interpolate_pos_encoding=True)
+
+
+def transformers_deit(arch: str, size: int) -> nn.Module:
+    from transformers import ViTConfig, ViTModel
+    dims, heads = DEIT[arch]
+    config = ViTConfig(hidden_size=dims, num_attention_heads=heads, intermediate_size=4 * dims,
+                       image_size=size, hidden_dropout_prob=0., attention_probs_dropout_prob=0.)
+    return Adapter(ViTModel(config, add_pooling_layer=False),
+                   lambda out: out.last_hidden_state[:, 0])
+
+
+def to_channels_first(x: Tensor) -> Tensor:
+    return x.permute(0, 3, 1, 2)
+
+
+BUILDERS: dict[tuple[str, str], Callable[[str, int], nn.Module]] = {
+    ('plugin', 'swin'): plugin_swin, ('plugin', 'deit'): plugin_deit,
+    ('mmpretrain', 'swin'): mmpretrain_swin, ('mmpretrain', 'deit'): mmpretrain_deit,
+    ('mmdet', 'swin'): mmdet_swin, ('mmseg', 'swin'): mmseg_swin,
+    ('timm', 'swin'): timm_swin, ('timm', 'deit'): timm_deit,
+    ('torchvision', 'swin'): torchvision_swin, ('torchvision', 'deit'): torchvision_deit,
+    ('transformers', 'swin'): transformers_swin, ('transformers', 'deit'): transformers_deit,
+}
+
+
+def load_into_plugin(library: str, model: nn.Module, name: str, size: int) -> nn.Module | None:
+    """The plugin's model with the weights of a library's, where it reads that layout."""
+    if library == 'torchvision':
+        return None
+    twin = build('plugin', name, size)
+    assert isinstance(twin, Adapter)
+    assert isinstance(model, Adapter)
+    twin.model.load_state_dict(model.model.state_dict())
+    return twin
+
+
+def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
+                         ) -> tuple[nn.Module, list]:
+    """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
+
+    ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
+    """
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS
+    from mmpretrain.structures import DataSample
+    arch = name.split('-')[1]
+    config: dict[str, Any] = dict(
+        type='ImageClassifier',
+        backbone=dict(type='vit_plugin.DeiT', arch=arch),
+        head=dict(type='vit_plugin.DeiTHead', num_classes=1000, in_channels=DEIT[arch][0]))
+    if teacher is not None:
+        config |= dict(
+            type='vit_plugin.DistilledClassifier',
+            teacher=dict(type='TimmClassifier', model_name='regnety_160', checkpoint=None,
+                         **teacher),
+            distillation=dict(type='vit_plugin.HardDistillation'))
+        config['backbone']['type'] = 'vit_plugin.DistilledDeiT'
+        config['head']['type'] = 'vit_plugin.DistilledDeiTHead'
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(config)
+    return model, [DataSample().set_gt_label(i) for i in range(batch)]

@@ -1,0 +1,191 @@
+"""What a picture shows: a model with its weights, and images as that model sees them."""
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from torch import Tensor, nn
+
+from vit_plugin.checkpoints import CheckpointError, read_state_dict
+
+
+class PictureError(ValueError):
+    """A picture cannot be drawn; the message says why, and what to do."""
+
+
+@dataclass
+class View:
+    """One image after the test pipeline: what the model gets, and what people see."""
+
+    path: str
+    packed: dict[str, Any]
+    inputs: Tensor  # (1, 3, H, W), normalised and padded
+    pixels: np.ndarray  # (H, W, 3), RGB
+
+
+@dataclass
+class Subject:
+    """A model in evaluation mode, and the config that it was built from."""
+
+    cfg: Config
+    name: str
+    model: Any
+    weights: str
+
+    @property
+    def backbone(self) -> Any:
+        """The model's backbone."""
+        return self.model.backbone
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Within it, names in the config mean those of its toolkit."""
+        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope')):
+            yield
+
+    @property
+    def pipeline(self) -> list[dict]:
+        """The test pipeline without the loading of annotations."""
+        steps = test_dataset(self.cfg).pipeline
+        if any('TestTimeAug' in step.type for step in steps):
+            raise PictureError('this config tests with augmentation (TestTimeAug): give the one '
+                               'without, it has the same weights')
+        return [step for step in steps if 'Annotations' not in step.type]
+
+    def view(self, path: str | Path) -> View:
+        """Load an image; grey ones and ones with an alpha channel become RGB."""
+        check_image(path)
+        with self.scope():
+            packed = Compose(self.pipeline)(dict(img_path=str(path), img_id=0))
+        with torch.no_grad():
+            inputs = self.model.data_preprocessor(pseudo_collate([packed]), False)['inputs']
+        _, height, width = packed['inputs'].shape
+        pixels = np.zeros((*inputs.shape[2:], 3), np.uint8)
+        pixels[:height, :width] = packed['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
+        return View(str(path), packed, inputs, pixels)
+
+    @torch.no_grad()
+    def predict(self, view: View) -> Any:
+        """The data sample that the toolkit's own inference gives."""
+        with self.scope():
+            return self.model.test_step(pseudo_collate([view.packed]))[0]
+
+    def example_images(self, count: int) -> list[str]:
+        """Paths of images spread evenly over the config's test data."""
+        return [self.dataset.get_data_info(i)['img_path']
+                for i in spread(count, len(self.dataset))]
+
+    @cached_property
+    def dataset(self) -> Any:
+        """The config's test data.
+
+        Raises:
+            PictureError: the files are not there.
+        """
+        try:
+            with self.scope():
+                return DATASETS.build(test_dataset(self.cfg))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise PictureError(f"the config's test data cannot be read ({error}): give an image "
+                               'on the command line, or --data-root') from error
+
+    @cached_property
+    def metainfo(self) -> dict[str, Any]:
+        """``classes``, ``palette`` ..., of image folders only where they are there."""
+        with self.scope():
+            found = DATASETS.build({**test_dataset(self.cfg), 'lazy_init': True}).metainfo
+        if found.get('classes') is None:
+            with suppress(PictureError):
+                found = self.dataset.metainfo
+        return found
+
+    def class_name(self, label: int) -> str:
+        """The name of a class, or its number where names are not known."""
+        names = self.metainfo.get('classes') or ()
+        return str(names[label]) if label < len(names) else f'class {label}'
+
+
+def test_dataset(cfg: Config) -> Any:
+    """The config of the test data, without wrappers around it."""
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if loader is None:
+        raise PictureError('the config has no test_dataloader, whose pipeline loads images')
+    dataset = loader.dataset
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def load_subject(cfg: Config, name: str, checkpoint: str | Path | None) -> Subject:
+    """Build a config's model, a distilled one without its teacher, and load a checkpoint.
+
+    Raises:
+        PictureError: there is no such checkpoint, or it does not fit the model.
+    """
+    if cfg.get('model') is None:
+        raise PictureError(f"the config '{name}' has no model")
+    settings = cfg.model.get('module', cfg.model).copy()  # test-time augmentation wraps a model
+    if settings.type == 'vit_plugin.DistilledClassifier':
+        settings.type = 'ImageClassifier'
+        del settings['teacher'], settings['distillation']
+    if cfg.get('data_preprocessor') is not None:
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        model = MODELS.build(settings).eval()
+        if checkpoint is not None:
+            load_weights(model, checkpoint)
+    weights = 'random weights' if checkpoint is None else short_path(checkpoint)
+    return Subject(cfg, name, model, weights)
+
+
+def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
+    """Load the weights of a whole model; nothing may be missing or left over."""
+    try:
+        weights = read_state_dict(checkpoint)
+    except (FileNotFoundError, CheckpointError) as error:
+        raise PictureError(str(error)) from error
+    try:
+        model.load_state_dict(weights)
+    except (CheckpointError, RuntimeError) as error:
+        reason = ' '.join(str(error).split())[:400]
+        raise PictureError(f"the checkpoint '{checkpoint}' does not fit the config's model: "
+                           f'{reason}') from error
+
+
+def spread(count: int, size: int) -> list[int]:
+    """``count`` indices spread evenly over ``size``, or all where there are fewer."""
+    count = min(count, size)
+    return [(2 * i + 1) * size // (2 * count) for i in range(count)]
+
+
+def short_path(path: str | Path) -> str:
+    """The last folder and the name of a file."""
+    return '/'.join(Path(path).parts[-2:])
+
+
+def check_image(path: str | Path) -> None:
+    """Raise `PictureError` unless there is an image."""
+    if not Path(path).is_file():
+        raise PictureError(f"there is no image '{path}'")
+    if not cv2.haveImageReader(str(path)):
+        raise PictureError(f"'{path}' is no image that OpenCV can read (PNG, JPEG, ...)")
+
+
+@contextmanager
+def hooked(modules: Any, hook: Any, before: bool = False) -> Iterator[None]:
+    """Call ``hook`` after (or before) each of ``modules`` as long as the context lasts."""
+    handles = [module.register_forward_pre_hook(hook) if before
+               else module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

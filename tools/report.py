@@ -1,0 +1,224 @@
+"""Put what the quickstart leaves behind on one page: tables, curves and pictures, as a file.
+
+Usage: python tools/report.py [WORK_DIR]
+
+Writes WORK_DIR/report.html, which opens without a network: styles and pictures are inside.
+"""
+import argparse
+import base64
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot
+from mmengine.config import Config
+from pictures.drawing import save
+from pictures.subject import PictureError, spread
+from visualize import draw
+
+CONFIGS = Path(__file__).parents[1] / 'configs/quickstart'
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; border-bottom: 1px solid #ccc; }
+table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .3rem .8rem;
+        border-bottom: 1px solid #ddd; text-align: left; } th { background: #f4f4f4; }
+img { max-width: 100%; } code { font-size: .8rem; word-break: break-all; }
+.missing { color: #a33; }
+"""
+
+
+@dataclass
+class Picture:
+    """One picture of the report, and how it is made if it is not there yet."""
+
+    file: str
+    title: str
+    text: str
+    kind: str = ''
+    config: str = ''
+    run: str = ''
+    images: str = ''
+    count: int = 3
+
+
+@dataclass
+class Section:
+    """One task of the demo."""
+
+    title: str
+    text: str
+    table: str
+    pictures: tuple[Picture, ...]
+
+
+DIGITS, SCENES = 'data/val/*/*.png', 'scenes/coco/val/*.png'
+DEIT, DETECTOR = ('deit_soft', 'deit_soft_seed0'), ('detector', 'detector_pretrained')
+
+SECTIONS = (
+    Section(
+        'Classification: does a teacher help?',
+        'The same small DeiT learns ten digits from few labelled images: from the labels alone, '
+        'and also from a ConvNet teacher, which saw more images. Compare the accuracies of the '
+        'three students; ± is the standard deviation over the seeds, and a difference smaller '
+        'than it may be chance.',
+        'results.md', (
+            Picture('curves.png', 'Accuracy during training',
+                    'Accuracy on validation images, which no model was trained on. One line for '
+                    'each seed: where the lines of two students do not overlap, one is better '
+                    'whatever the seed.'),
+            Picture('attention.png', 'Where the DeiT looks',
+                    'DeiT cuts an image into patches, which exchange information by attention. '
+                    'The class token (trained on labels) and the distillation token (trained on '
+                    'the teacher) collect what the head reads. Red patches get more attention '
+                    'than the average patch, which has 1. They should lie on the digit.',
+                    'attention', *DEIT, DIGITS),
+            Picture('gradcam.png', 'What speaks for a class',
+                    'Grad-CAM marks the places whose features raise the score of a class, for '
+                    'the two likeliest classes of each image. A good model points at the strokes '
+                    'in which the two classes differ.', 'gradcam', *DEIT, DIGITS))),
+    Section(
+        'Detection and segmentation: does pretraining help?',
+        'A Swin that learnt single digits becomes the backbone of a Mask R-CNN, which finds and '
+        'outlines digits in scenes, and of a UPerNet, which labels every pixel. Each was also '
+        'trained from random weights for equally long: the difference is what pretraining is '
+        'worth here. AP is the average precision of boxes or masks (AP50 counts a box as right '
+        'from half an overlap), mIoU the mean overlap of the label maps.',
+        'dense.md', (
+            Picture('detections.png', 'What the detector finds',
+                    'Ground truth and what was found, for validation scenes made of digits that '
+                    'no model was trained on. The outline is the mask that goes with the box.'),
+            Picture('segmentations.png', 'What the segmentor predicts',
+                    'Scenes, their label maps and those predicted: white is digit, black is '
+                    'background.'),
+            Picture('windows.png', 'Where the Swin looks',
+                    'Tokens of a Swin attend only to tokens of their own window (white lines). '
+                    'Every other block shifts the windows, so that information crosses their '
+                    'borders. From stage to stage tokens are merged, and a window covers more of '
+                    'the scene.', 'windows', *DETECTOR, SCENES, count=1),
+            Picture('pyramid.png', 'The feature pyramid',
+                    'The maps of the four stages, and what the FPN makes of them for the detector. '
+                    'Places with similar colours have similar features: fine maps show strokes, '
+                    'coarse ones whole digits.', 'pyramid', *DETECTOR, SCENES, count=1))),
+)
+
+
+def write_report(work_dir: Path) -> Path:
+    """Write ``work_dir``/report.html from the tables and pictures in ``work_dir``; its path.
+
+    Pictures of models are drawn here, from the checkpoints of the runs. What is not there is
+    named as missing.
+    """
+    pyplot.switch_backend('Agg')
+    body = '\n'.join(section_html(section, work_dir) for section in SECTIONS)
+    path = work_dir / 'report.html'
+    path.write_text(
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<title>vit_plugin quickstart</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
+        f'<h1>vit_plugin quickstart</h1>\n<p>{escape(machine())}</p>\n{body}\n'
+        f'<h2>Commands</h2>\n{commands_html(work_dir)}\n</body>\n</html>\n', encoding='utf-8')
+    return path
+
+
+def machine() -> str:
+    """Where and when, in one line."""
+    cpuinfo = Path('/proc/cpuinfo')
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    cpu = names[0] if names else platform.processor() or platform.machine()
+    gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
+    return (f'{cpu}, {os.cpu_count()} cores{gpu}; torch {torch.__version__}, Python '
+            f'{platform.python_version()}; {datetime.now():%Y-%m-%d %H:%M}')
+
+
+def section_html(section: Section, work_dir: Path) -> str:
+    """The heading, the table and the pictures of a task."""
+    table = work_dir / section.table
+    parts = [f'<h2>{escape(section.title)}</h2>', f'<p>{escape(section.text)}</p>',
+             table_html(table.read_text(encoding='utf-8')) if table.is_file()
+             else missing(f'{section.table} is not there: the runs were not made or not finished')]
+    for picture in section.pictures:
+        parts += [f'<h3>{escape(picture.title)}</h3>', picture_html(picture, work_dir)]
+    return '\n'.join(parts)
+
+
+def picture_html(picture: Picture, work_dir: Path) -> str:
+    """A picture as data in the page, and how to read it."""
+    path = work_dir / picture.file
+    try:
+        if picture.kind:
+            make_picture(picture, work_dir)
+        data = base64.b64encode(path.read_bytes()).decode()
+    except PictureError as error:
+        return missing(f'{picture.file} could not be drawn: {error}')
+    except FileNotFoundError:
+        return missing(f'{picture.file} is not there')
+    return (f'<p>{escape(picture.text)}</p>\n<img alt="{escape(picture.title)}" '
+            f'src="data:image/png;base64,{data}">')
+
+
+def make_picture(picture: Picture, work_dir: Path) -> None:
+    """Draw a picture of a run's model on images spread evenly over those of the demo."""
+    images = sorted(work_dir.glob(picture.images))
+    if not images:
+        raise PictureError(f'there are no images {work_dir / picture.images}')
+    chosen = [str(images[i]) for i in spread(picture.count, len(images))]
+    cfg = Config.fromfile(CONFIGS / f'{picture.config}.py')
+    save(draw(picture.kind, cfg, picture.config, work_dir / picture.run / 'final.pth', chosen),
+         work_dir / picture.file)
+
+
+def table_html(markdown: str) -> str:
+    """The rows of a table in Markdown as a table; lines outside it become paragraphs."""
+    rows: list[str] = []
+    notes: list[str] = []
+    for line in markdown.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip('|').split('|')]
+        if not line.strip().startswith('|'):
+            notes += [f'<p>{escape(line)}</p>'] if line.strip() else []
+        elif set(''.join(cells)) - set('-: '):
+            tag = 'td' if rows else 'th'
+            rows.append(''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells))
+    table = ''.join(f'<tr>{row}</tr>\n' for row in rows)
+    return '\n'.join([f'<table>\n{table}</table>', *notes])
+
+
+def commands_html(work_dir: Path) -> str:
+    """The command of every run, so that each can be repeated alone."""
+    rows: list[str] = []
+    absent: list[str] = []
+    for name in ('results.json', 'dense.json'):
+        if not (work_dir / name).is_file():
+            absent.append(missing(f'{name} is not there, which names the commands of its runs'))
+            continue
+        for run in json.loads((work_dir / name).read_text()):
+            title = run.get('model') or run.get('work_dir', '')
+            seed = f', seed {run["seed"]}' if 'seed' in run else ''
+            rows.append(f'<tr><td>{escape(title + seed)}</td><td>{run.get("seconds", "")}</td>'
+                        f'<td><code>python {escape(run["command"])}</code></td></tr>')
+    table = ('<table>\n<tr><th>run</th><th>seconds</th><th>command</th></tr>\n'
+             + '\n'.join(rows) + '\n</table>') if rows else ''
+    return '\n'.join([table, *absent])
+
+
+def missing(text: str) -> str:
+    """A line that says what is not there."""
+    return f'<p class="missing">Missing: {escape(text.removesuffix("."))}.</p>'
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the quickstart's report.html.")
+    parser.add_argument('work_dir', type=Path, nargs='?', default=Path('work_dirs/quickstart'))
+    args = parser.parse_args()
+    if not args.work_dir.is_dir():
+        parser.exit(1, f"There is no folder '{args.work_dir}': run the quickstart first.\n")
+    print(f'Report: {write_report(args.work_dir)}')
+
+
+if __name__ == '__main__':
+    main()
