@@ -24,6 +24,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,7 @@ class Bench:
         for title, options in titles.items():
             model, samples = distilled_classifier(name, options, len(x))
             model.to(self.device).train()
-            steps[title] = self.step(
-                lambda m=model, s=samples: sum(v for k, v in m.loss(x, s).items() if 'loss' in k),
-                model.parameters())
+            steps[title] = self.step(partial(total_loss, model, x, samples), model.parameters())
         return steps
 
     def seconds(self, step: Step) -> float:
@@ -189,6 +188,11 @@ def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
             expected, found = model(x), twin.to(x.device).eval()(x)
         difference = (found - expected).norm() / expected.norm()
         print(f"  with {library}'s weights the plugin's output differs by {difference:.0e}")
+
+
+def total_loss(model: Any, x: Tensor, samples: list) -> Tensor:
+    """The sum of a classifier's losses."""
+    return sum(value for name, value in model.loss(x, samples).items() if 'loss' in name)
 
 
 def capture(step: Step) -> Step:

@@ -1,5 +1,5 @@
-# The Swin that the detector and the segmentor start from: digits as large as in the scenes, anywhere
-# in pictures of 48x48 pixels.
+# The Swin that the detector and the segmentor start from: digits as large as in the scenes,
+# anywhere in pictures of 48x48 pixels.
 _base_ = 'digits.py'
 
 max_iters = 400

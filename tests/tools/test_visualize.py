@@ -84,14 +84,14 @@ def test_weights_and_images_come_from_the_command_line(
     Image.open(image).convert('L').save(grey)
     tool('visualize', 'attention', path, weights_of(path), image, grey, '--out',
          tmp_path / 'a.svg')
-    tool('visualize', 'attention', path, '--num', 4, '--out', tmp_path / 'b.pdf')
+    tool('visualize', 'attention', path, '--num', 1, '--out', tmp_path / 'b.pdf')
     titles = [figure.get_suptitle() for figure in drawn]
     assert 'classification_DistilledDeiT.pth' in titles[0]
     assert 'random' not in titles[0]
     assert 'random weights' in titles[1]
     shown = [[axis for axis in figure.axes if axis.get_title().endswith('.png')]
              for figure in drawn]
-    assert [len(axes) for axes in shown] == [2, 4]
+    assert [len(axes) for axes in shown] == [2, 1]
     given = np.asarray(Image.open(image))
     np.testing.assert_array_equal(shown[0][0].images[0].get_array(), given)
     assert not np.array_equal(shown[1][0].images[0].get_array(), given)
@@ -133,11 +133,25 @@ def test_ground_truth_lies_beside_the_prediction(config: Callable[[str, str], Pa
     np.testing.assert_array_equal(tint, masks[0])
 
 
+def test_masks_of_the_ground_truth_come_from_the_training_pipeline(coco: Path) -> None:
+    cfg = Config.fromfile(ROOT / 'configs/quickstart/detector.py')
+    assert 'LoadAnnotations' not in str(cfg.test_dataloader.dataset.pipeline)
+    cfg.test_dataloader.dataset.update(
+        data_root=str(coco), ann_file='annotations.json', data_prefix=dict(img='images'),
+        metainfo=dict(classes=('grey', 'white')))
+    figure = predictions.draw(subject := load_subject(cfg, 'detector', None),
+                              predictions.test_samples(subject, 1))
+    first, second = (image.get_array()[..., 3] > 0 for image in figure.axes[0].images[1:])
+    assert first.sum() == second.sum() == 400
+    assert first[6:26, 4:24].all()
+    assert second[30:50, 36:56].all()
+
+
 def test_label_maps_are_drawn_in_the_colours_of_their_classes(
         config: Callable[[str, str], Path], ade: Path) -> None:
     subject = load(config('segmentation', 'DeiT'))
-    sample = predictions.test_samples(subject, 1)[0]
-    labels = np.asarray(Image.open(ade / 'annotations/0.png'))
+    sample, = predictions.test_samples(subject, 1)  # the middle one of 4
+    labels = np.asarray(Image.open(ade / 'annotations/2.png'))
     np.testing.assert_array_equal(sample.truth['gt_seg_map'], labels)
     palette = [[255, 0, 0], [0, 0, 255]]
     mixed = predictions.tinted(np.zeros((SIZE, SIZE, 3), np.uint8), labels, palette)

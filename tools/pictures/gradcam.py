@@ -68,7 +68,8 @@ def draw(subject: Subject, images: list[str], count: int = 2) -> Figure:
             axis.axis('off')
         for axis, (label, probability, heat) in zip(row[1:], maps):
             show_heat(axis, view.pixels, heat, (1, 1), 1.)
-            axis.set_title(f'for “{subject.class_name(label)}”, which has {100 * probability:.0f} %', fontsize=9)
+            axis.set_title(f'for “{subject.class_name(label)}” (predicted with '
+                           f'{100 * probability:.0f} %)', fontsize=9)
     return finish(figure, 'Grad-CAM of the likeliest classes', 'Red places speak for the '
                   "class: stronger features there raise its score.\nEach map's maximum is 1.",
                   subject)

@@ -65,7 +65,7 @@ def draw(subject: Subject) -> Figure:
         frozen = sum(n for rate, n in rates.items() if rate.layer == layer and rate.lr is None)
         note = '' if not frozen else ', frozen' if frozen == count else f', {frozen:,} frozen'
         numbers = sorted({rate.lr for rate in rates if rate.layer == layer and rate.lr is not None})
-        text = ', '.join(f'{lr:.2g}' for lr in numbers)
+        text = ', '.join(f'{lr:.1e}' for lr in numbers)
         axis.text(1.01, y, f'{text:10}{count:,} weights{note}', va='center', fontsize=7,
                   family='monospace', transform=axis.get_yaxis_transform())
     axis.set(yticks=range(len(layers)), xscale='log', xlabel='learning rate before any schedule',
