@@ -214,7 +214,7 @@ def main() -> None:
     train([teacher], 'Teacher', teacher_iterations)
     checkpoint: dict[str, object] = {'model.teacher.checkpoint': teacher.work_dir / 'final.pth'}
     if teacher_iterations < TEACHER_ITERATIONS:  # it had no time to become good
-        checkpoint['custom_hooks.0.min_accuracy'] = 0
+        checkpoint['custom_hooks.0.min_accuracy'] = 2
     students = [Run(config, seed, args.work_dir / f'{config}_seed{seed}',
                     {**options(data, iterations), **({} if config == 'deit' else checkpoint)})
                 for seed in range(seeds) for config in STUDENTS]

@@ -218,6 +218,10 @@ optim_wrapper = dict(_delete_=True, optimizer=dict(type='AdamW', lr=1e-3, weight
     assert table['backbone.layers.1', 0.05] == table['backbone.layers.1', 0.] == 0.5e-3
     assert table['head', 0.05] == table['backbone.ln1', 0.] == 1e-3
     assert found[rates.Rate('head', 1e-3, 0.05)] == 2 * 64
+    plain = load(path)
+    plain.cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))  # one group of everything
+    assert {rate.layer: rate.lr for rate in rates.layer_rates(plain)} == {
+        layer: None if table[layer, decay] is None else 0.1 for layer, decay in table}
     figure = rates.draw(load(path))
     notes = [text.get_text() for text in figure.axes[0].texts]
     assert sum('frozen' in note for note in notes) == 4  # patches, token, position, first block
