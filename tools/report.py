@@ -76,7 +76,8 @@ SECTIONS = (
                     'DeiT cuts an image into patches, which exchange information by attention. '
                     'The class token (trained on labels) and the distillation token (trained on '
                     'the teacher) collect what the head reads. Red patches get more attention '
-                    'than the average patch, which has 1. They should lie on the digit.',
+                    'than the average patch, which has 1. In a well trained model most of them '
+                    'lie on the digit.',
                     'attention', *DEIT, DIGITS),
             Picture('gradcam.png', 'What speaks for a class',
                     'Grad-CAM marks the places whose features raise the score of a class, for '

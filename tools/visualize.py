@@ -12,8 +12,8 @@ Usage: python tools/visualize.py KIND CONFIG [CHECKPOINT] [IMAGE ...] [--out FIL
     lr           the learning rate that each layer gets
     curves       losses, metrics, learning rate and teacher agreement of trainings
 
-Without a checkpoint the weights are random, and the picture says so. Without an image the first
-ones of the config's test data are taken. The default file is
+Without a checkpoint the weights are random, and the picture says so. Without an image, some
+spread over the config's test data are taken. The default file is
 work_dirs/visualize/KIND_CONFIG.png.
 """
 import argparse
