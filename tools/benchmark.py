@@ -20,7 +20,6 @@ import argparse
 import json
 import logging
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 from peers import LIBRARIES, build, distilled_classifier, load_into_plugin
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -313,16 +313,14 @@ def main() -> None:
     os.environ.setdefault('KINETO_LOG_LEVEL', '5')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
     bench = Bench(args)
-    machine = (torch.cuda.get_device_name() if bench.device.type == 'cuda'
-               else f'{platform.processor() or platform.machine()} CPU, '
-                    f'{torch.get_num_threads()} threads')
     gemm = gemm_rate(bench.device, bench.dtype)
-    print(f'{machine}, torch {torch.__version__}, {args.dtype}; '
+    print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
     results = [run_case(bench, case, gemm) for case in args.cases or CASES[bench.device.type]]
     if args.json:
-        args.json.write_text(json.dumps(dict(machine=machine, torch=torch.__version__,
-                                             dtype=args.dtype, gemm=gemm, cases=results), indent=1))
+        args.json.write_text(json.dumps(dict(
+            machine=machine(), threads=torch.get_num_threads(), device=args.device,
+            dtype=args.dtype, gemm=gemm, cases=results), indent=1))
     if args.plot:
         plot(results, args.plot)
 

@@ -2,8 +2,8 @@
 
 Pretrains a small Swin on single digits, then trains a Mask R-CNN and a UPerNet on scenes of other
 such digits, each from the pretrained and from random weights for equally long. Every run is an
-ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table and pictures to
-work_dirs/quickstart/.
+ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table to
+work_dirs/quickstart/; tools/report.py draws what the trained models find.
 
 Usage: python tools/quickstart_dense.py [--iterations N] [--work-dir DIR]
 """
@@ -13,7 +13,6 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,7 +21,7 @@ from rich.table import Table
 
 SIZE = 96
 NUM_SCENES = {'train': 800, 'val': 100}
-# The detector and the segmentor stop where good first weights still make a difference.
+# Enough for boxes and label maps that look right, and no more: the demo should stay short.
 ITERATIONS = {'swin': 400, 'detector': 150, 'segmentor': 100}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
 # What each config reports, with the factor that makes it percent.
@@ -111,69 +110,6 @@ def to_coco(scenes: list) -> dict:
         annotations=annotations)
 
 
-def draw_detections(run: Run, scenes: Path, count: int = 6) -> None:
-    """Boxes of the ground truth above those found, as detections.png."""
-    from matplotlib.patches import Rectangle
-    from mmdet.apis import inference_detector, init_detector
-    model = init_detector('configs/quickstart/detector.py', str(run.work_dir / 'final.pth'),
-                          device='cpu', palette='coco',
-                          cfg_options={'model.backbone.init_cfg': None})
-    content = json.loads((scenes / 'coco/val.json').read_text())
-    rows = []
-    for i in range(count):
-        path = scenes / f'coco/val/{i:04d}.png'
-        found = inference_detector(model, str(path)).pred_instances
-        found = found[found.scores > 0.5]
-        truth = [(a['bbox'], a['category_id'], None) for a in content['annotations']
-                 if a['image_id'] == i]
-        boxes = [([x1, y1, x2 - x1, y2 - y1], int(label), mask.numpy()) for (x1, y1, x2, y2), label,
-                 mask in zip(found.bboxes.tolist(), found.labels, found.masks)]
-        rows.append((np.asarray(Image.open(path)), truth, boxes))
-    figure, axes = grid(2, count)
-    for column, (picture, truth, boxes) in enumerate(rows):
-        for axis, objects in zip(axes[:, column], (truth, boxes)):
-            axis.imshow(picture, cmap='gray')
-            for (x, y, w, h), label, mask in objects:
-                color = f'C{label}'
-                axis.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=color))
-                axis.text(x, y, str(label), color=color, fontsize=11, va='bottom')
-                if mask is not None:
-                    axis.contour(mask, levels=[0.5], colors=color, linewidths=0.8)
-    save(figure, axes, ('ground truth', 'found'), run.work_dir.parent / 'detections.png')
-
-
-def draw_segmentations(run: Run, scenes: Path, count: int = 6) -> None:
-    """Scenes, their label maps and those predicted, as segmentations.png."""
-    from mmseg.apis import inference_model, init_model
-    model = init_model('configs/quickstart/segmentor.py', str(run.work_dir / 'final.pth'),
-                       device='cpu', cfg_options={'model.backbone.init_cfg': None})
-    figure, axes = grid(3, count)
-    for i in range(count):
-        path = scenes / f'ade/images/validation/{i:04d}.png'
-        truth = np.asarray(Image.open(scenes / f'ade/annotations/validation/{i:04d}.png')) - 1
-        found = inference_model(model, str(path)).pred_sem_seg.data[0].numpy()
-        axes[0, i].imshow(Image.open(path), cmap='gray')
-        for axis, labels in ((axes[1, i], truth), (axes[2, i], found)):
-            axis.imshow(labels, cmap='gray', vmin=0, vmax=1, interpolation='nearest')
-    save(figure, axes, ('scene', 'ground truth', 'predicted'),
-         run.work_dir.parent / 'segmentations.png')
-
-
-def grid(rows: int, columns: int) -> tuple:
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    return pyplot.subplots(rows, columns, figsize=(2 * columns, 2 * rows), layout='constrained')
-
-
-def save(figure: Any, axes: np.ndarray, titles: tuple[str, ...], path: Path) -> None:
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-    for axis, title in zip(axes[:, 0], titles):
-        axis.set_ylabel(title)
-    figure.savefig(path, dpi=120)
-
-
 def report(runs: list[DenseRun], work_dir: Path) -> None:
     """Print the table, and write it as dense.md and dense.json."""
     table = Table('model', 'Swin from', 'metric', 'value', 'seconds')
@@ -193,7 +129,7 @@ def report(runs: list[DenseRun], work_dir: Path) -> None:
 
 
 def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
-    """Write the scenes, pretrain, train four models, draw and report."""
+    """Write the scenes, pretrain, train four models and report."""
     scenes = work_dir / 'scenes'
     write_scenes(scenes)
     settings = {config: {**options(data, budgets[config]),
@@ -213,11 +149,7 @@ def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
         train(list[Run](pair), title, budgets[config])
         runs += pair
     report(runs, work_dir)
-    console.print('Drawing what the pretrained ones find.')
-    draw_detections(runs[0], scenes)
-    draw_segmentations(runs[2], scenes)
-    console.print(f'Written to {work_dir}/: dense.md, dense.json, detections.png and '
-                  'segmentations.png.')
+    console.print(f'Written to {work_dir}/: dense.md and dense.json.')
 
 
 def main() -> None:

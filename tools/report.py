@@ -7,14 +7,13 @@ Writes WORK_DIR/report.html, which opens without a network: styles and pictures 
 import argparse
 import base64
 import json
-import os
-import platform
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from pathlib import Path
 
-import torch
+from launch import set_data_root
+from machine import machine
 from matplotlib import pyplot
 from mmengine.config import Config
 from pictures.drawing import save
@@ -45,6 +44,7 @@ class Picture:
     run: str = ''
     images: str = ''
     count: int = 3
+    data_root: str = ''
 
 
 @dataclass
@@ -58,7 +58,8 @@ class Section:
 
 
 DIGITS, SCENES = 'data/val/*/*.png', 'scenes/coco/val/*.png'
-DEIT, DETECTOR = ('deit_soft', 'deit_soft_seed0'), ('detector', 'detector_pretrained')
+DEIT = ('deit_soft', 'deit_soft_seed0')
+DETECTOR, SEGMENTOR = ('detector', 'detector_pretrained'), ('segmentor', 'segmentor_pretrained')
 
 SECTIONS = (
     Section(
@@ -93,10 +94,11 @@ SECTIONS = (
         'dense.md', (
             Picture('detections.png', 'What the detector finds',
                     'Ground truth and what was found, for validation scenes made of digits that '
-                    'no model was trained on. The outline is the mask that goes with the box.'),
+                    'no model was trained on. The tint is the mask that goes with the box.',
+                    'predictions', *DETECTOR, count=6, data_root='scenes/coco'),
             Picture('segmentations.png', 'What the segmentor predicts',
-                    'Scenes, their label maps and those predicted: white is digit, black is '
-                    'background.'),
+                    'Scenes, their label maps and those predicted: digit or background.',
+                    'predictions', *SEGMENTOR, count=6, data_root='scenes/ade'),
             Picture('windows.png', 'Where the Swin looks',
                     'Tokens of a Swin attend only to tokens of their own window (white lines). '
                     'Every other block shifts the windows, so that information crosses their '
@@ -121,20 +123,10 @@ def write_report(work_dir: Path) -> Path:
     path.write_text(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<title>vit_plugin quickstart</title>\n<style>{STYLE}</style>\n</head>\n<body>\n'
-        f'<h1>vit_plugin quickstart</h1>\n<p>{escape(machine())}</p>\n{body}\n'
+        f'<h1>vit_plugin quickstart</h1>\n<p>{escape(machine())}; '
+        f'{datetime.now():%Y-%m-%d %H:%M}</p>\n{body}\n'
         f'<h2>Commands</h2>\n{commands_html(work_dir)}\n</body>\n</html>\n', encoding='utf-8')
     return path
-
-
-def machine() -> str:
-    """Where and when, in one line."""
-    cpuinfo = Path('/proc/cpuinfo')
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
-    cpu = names[0] if names else platform.processor() or platform.machine()
-    gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
-    return (f'{cpu}, {os.cpu_count()} cores{gpu}; torch {torch.__version__}, Python '
-            f'{platform.python_version()}; {datetime.now():%Y-%m-%d %H:%M}')
 
 
 def section_html(section: Section, work_dir: Path) -> str:
@@ -164,14 +156,18 @@ def picture_html(picture: Picture, work_dir: Path) -> str:
 
 
 def make_picture(picture: Picture, work_dir: Path) -> None:
-    """Draw a picture of a run's model on images spread evenly over those of the demo."""
-    images = sorted(work_dir.glob(picture.images))
-    if not images:
-        raise PictureError(f'there are no images {work_dir / picture.images}')
-    chosen = [str(images[i]) for i in spread(picture.count, len(images))]
+    """Draw a picture of a run's model on images, or data, spread evenly over the demo's."""
     cfg = Config.fromfile(CONFIGS / f'{picture.config}.py')
-    save(draw(picture.kind, cfg, picture.config, work_dir / picture.run / 'final.pth', chosen),
-         work_dir / picture.file)
+    chosen = None
+    if picture.data_root:
+        set_data_root(cfg, str(work_dir / picture.data_root))
+    else:
+        images = sorted(work_dir.glob(picture.images))
+        if not images:
+            raise PictureError(f'there are no images {work_dir / picture.images}')
+        chosen = [str(images[i]) for i in spread(picture.count, len(images))]
+    save(draw(picture.kind, cfg, picture.config, work_dir / picture.run / 'final.pth', chosen,
+              picture.count), work_dir / picture.file)
 
 
 def table_html(markdown: str) -> str:

@@ -5,7 +5,6 @@ _base_ = 'deit_hard.py'
 model = dict(distillation=dict(type='vit_plugin.SoftDistillation', weight=0.5, _delete_=True))
 # Vague at first, more decided later.
 custom_hooks = [
-    dict(type='vit_plugin.TeacherCheckHook', min_accuracy=90.),
-    dict(type='vit_plugin.TeacherTimeHook'),
+    *_base_.custom_hooks,
     dict(type='vit_plugin.DistillationScheduleHook', temperature=(4., 2.), by_epoch=False),
 ]

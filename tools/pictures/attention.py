@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_plugin.backbones import DeiT, DistilledDeiT
 
 from .drawing import TWICE_EVEN, finish, grid, show_heat, show_image
-from .subject import PictureError, Subject, View, hooked
+from .subject import PictureError, Subject, View, hooked, patch_grid
 
 
 def attention_weights(backbone: Any, inputs: Tensor) -> list[Tensor]:
@@ -46,8 +46,7 @@ def even_shares(attention: Tensor, shape: tuple[int, int]) -> Tensor:
 def token_maps(backbone: Any, view: View) -> dict[str, Tensor]:
     """Maps (h, w) by name: rollout and last block, of each token that the head reads."""
     weights = attention_weights(backbone, view.inputs)
-    patch = backbone.patch_embed.patch_size
-    shape = (-(-view.inputs.shape[2] // patch[0]), -(-view.inputs.shape[3] // patch[1]))
+    shape = patch_grid(backbone, view.inputs)
     first = backbone.num_extra_tokens
     maps = {}
     for i, token in enumerate(('class token', 'distillation token')[:first]):

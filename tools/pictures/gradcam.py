@@ -8,7 +8,7 @@ from torch import Tensor
 from vit_plugin.backbones import DeiT, SwinTransformer
 
 from .drawing import finish, grid, show_heat, show_image
-from .subject import PictureError, Subject, View, hooked
+from .subject import PictureError, Subject, View, hooked, patch_grid
 
 # A map of fewer tokens a side shows no place.
 LEAST_SIDE = 4
@@ -21,8 +21,7 @@ def target_layer(backbone: Any, inputs: Tensor) -> tuple[Any, Any]:
     last block of the deepest stage whose map still has 4x4 tokens.
     """
     if isinstance(backbone, DeiT):
-        patch, first = backbone.patch_embed.patch_size, backbone.num_extra_tokens
-        shape = (-(-inputs.shape[2] // patch[0]), -(-inputs.shape[3] // patch[1]))
+        shape, first = patch_grid(backbone, inputs), backbone.num_extra_tokens
         return backbone.layers[-1].ln1, lambda x: x[:, first:].transpose(1, 2).unflatten(2, shape)
     sides: list[int] = []
     last_blocks = [stage.blocks[-1] for stage in backbone.stages]

@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_plugin.backbones import DeiT, SwinTransformer
 
 from .drawing import finish, grid, show_image
-from .subject import PictureError, Subject, View, hooked
+from .subject import PictureError, Subject, View, hooked, patch_grid
 
 
 def backbone_layers(backbone: Any) -> list[Any]:
@@ -30,8 +30,7 @@ def feature_maps(subject: Subject, view: View) -> tuple[list[Tensor], list[Tenso
 
     def keep(_: Any, __: Any, x: Tensor) -> None:
         if x.ndim == 3:  # DeiT's tokens
-            patch, first = backbone.patch_embed.patch_size, backbone.num_extra_tokens
-            x = x[:, first:].unflatten(1, (-(-view.inputs.shape[2] // patch[0]), -1))
+            x = x[:, backbone.num_extra_tokens:].unflatten(1, patch_grid(backbone, view.inputs))
         own.append(x[0].permute(2, 0, 1))
 
     def keep_neck(_: Any, __: Any, outputs: Any) -> None:

@@ -160,6 +160,12 @@ def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
                            f'{reason}') from error
 
 
+def patch_grid(backbone: Any, inputs: Tensor) -> tuple[int, int]:
+    """The (h, w) patches into which a backbone cuts images (B, 3, H, W)."""
+    height, width = backbone.patch_embed.patch_size
+    return -(-inputs.shape[2] // height), -(-inputs.shape[3] // width)
+
+
 def spread(count: int, size: int) -> list[int]:
     """``count`` indices spread evenly over ``size``, or all where there are fewer."""
     count = min(count, size)

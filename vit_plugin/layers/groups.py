@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .eager import is_eager
 from .windows import partition_windows, round_up, shift_mask
 
 # 32 windows of 7x7; with 96 channels the hidden layer of their MLP takes 2 MB.
@@ -18,8 +19,7 @@ TOKENS = 1568
 
 def in_groups(x: Tensor) -> bool:
     """Whether to compute ``x`` (..., C) in groups: in plain eager inference on the CPU."""
-    return (not torch.is_grad_enabled() and x.device.type == 'cpu' and type(x) is Tensor
-            and not torch.compiler.is_compiling() and not torch.jit.is_tracing())
+    return not torch.is_grad_enabled() and x.device.type == 'cpu' and is_eager(x)
 
 
 def map_tokens(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from .eager import is_eager
+
 
 def can_recompute(x: Tensor) -> bool:
     """Whether ``x`` is trained on eagerly; torch.compile decides itself what to keep."""
-    return (torch.is_grad_enabled() and type(x) is Tensor
-            and not torch.compiler.is_compiling() and not torch.jit.is_tracing())
+    return torch.is_grad_enabled() and is_eager(x)
 
 
 class GELULinear(Function):
