@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vit_plugin.wording import shorten
+
 from .errors import CheckpointError
 from .resizing import Size, find_window, fit_channels, fit_position, resize_table
 
@@ -141,10 +143,3 @@ def is_unbuilt(name: str, backbone: Any) -> bool:
     built = len(getattr(backbone, container))
     depth = len(backbone.num_features) if container == 'stages' else backbone.last_layer + 1
     return built <= int(number) < depth or (int(number) == built - 1 and rest == ['downsample'])
-
-
-def shorten(names: Mapping | list[str]) -> str:
-    """The first five names and how many there are."""
-    names = list(names)
-    more = f' ... ({len(names)} in all)' if len(names) > 5 else ''
-    return ', '.join(names[:5]) + more

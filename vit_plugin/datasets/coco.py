@@ -4,6 +4,7 @@ from typing import Any
 from mmdet import datasets
 
 from vit_plugin.registry import DATASETS
+from vit_plugin.wording import shorten
 
 
 @DATASETS.register_module()
@@ -37,7 +38,7 @@ class CocoDataset(datasets.CocoDataset):
                     f"annotation {annotation['id']} of the image "
                     f"'{raw_data_info['raw_img_info']['file_name']}' in '{self.ann_file}' has the "
                     f"category_id {annotation['category_id']}, which is not among the file's "
-                    f'categories {shorten([str(key) for key in self.categories])}: correct the '
+                    f'categories {shorten(map(str, self.categories), 10)}: correct the '
                     'annotation, or add the category')
         return super().parse_data_info(raw_data_info)
 
@@ -52,16 +53,12 @@ class CocoDataset(datasets.CocoDataset):
         if absent:
             raise ValueError(
                 f"{len(absent)} of {len(classes)} classes are not in '{self.ann_file}': "
-                f'{shorten(absent)}. Its categories are {shorten(known)}. Set metainfo=dict('
-                'classes=...) of the data set in every loader, and num_classes of the heads')
+                f'{shorten(absent, 10)}. Its categories are {shorten(known, 10)}. Set '
+                'metainfo=dict(classes=...) of the data set in every loader, and '
+                'num_classes of the heads')
         found = [self.categories[key]['name'] for key in self.cat_ids]
         if found != list(classes):
             raise ValueError(
                 f"the classes must be in the order of the categories in '{self.ann_file}', each "
                 f'once, or predictions get wrong names: classes={tuple(classes)}, but the file has '
                 f'{tuple(found)}')
-
-
-def shorten(names: list[str]) -> str:
-    """The first ten names."""
-    return ', '.join(names[:10]) + (f' ... ({len(names)} in all)' if len(names) > 10 else '')
