@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument('--iterations', type=int, metavar='N', help='training steps of a student')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
     args = parser.parse_args()
-    iterations = args.iterations or (100 if args.quick else 800)
+    iterations = args.iterations or (60 if args.quick else 800)
     seeds = args.seeds or (1 if args.quick else 3)
     teacher_iterations = min(iterations, TEACHER_ITERATIONS)
 
