@@ -138,13 +138,12 @@ def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
                                      ('segmentor', scenes / 'ade'))}
     settings['detector']['val_evaluator.ann_file'] = scenes / 'coco/val.json'
     swin = DenseRun('swin', 0, work_dir / 'swin', budgets['swin'], settings['swin'])
-    pretrained = {'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'}
-    runs = []
-    for config in ('detector', 'segmentor'):
-        runs += [DenseRun(config, 0, work_dir / f'{config}_pretrained', budgets[config],
-                          {**settings[config], **pretrained}, after=swin),
-                 DenseRun(config, 0, work_dir / f'{config}_random', budgets[config],
-                          {**settings[config], 'model.backbone.init_cfg': None})]
+    starts: dict[str, tuple[dict[str, object], Run | None]] = {
+        'pretrained': ({'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'}, swin),
+        'random': ({'model.backbone.init_cfg': None}, None)}
+    runs = [DenseRun(config, 0, work_dir / f'{config}_{name}', budgets[config],
+                     {**settings[config], **start}, after)
+            for config in ('detector', 'segmentor') for name, (start, after) in starts.items()]
     train([swin, *runs], 'Swin, detectors, segmentors')
     report(runs, work_dir)
     console.print(f'Written to {work_dir}/: dense.md and dense.json.')

@@ -1,4 +1,5 @@
-"""The scenes of the quickstart's dense half tell the same as COCO data and as label maps."""
+"""The dense half of the quickstart: its scenes, and all of it on a few steps."""
+import json
 import sys
 from pathlib import Path
 
@@ -35,3 +36,20 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             assert picture[mask].mean() > 100
         assert np.array_equal(labels, 1 + is_digit)
         assert picture[~is_digit].mean() < 60
+
+
+def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(quickstart_dense, 'NUM_SCENES', {'train': 16, 'val': 10})
+    quickstart_dense.write_images(tmp_path / 'data')
+    quickstart_dense.run_dense(tmp_path, dict.fromkeys(quickstart_dense.ITERATIONS, 2))
+    runs = json.loads((tmp_path / 'dense.json').read_text())
+    assert [run['work_dir'] for run in runs] == [
+        f'{task}_{start}' for task in ('detector', 'segmentor') for start in
+        ('pretrained', 'random')]
+    for run in runs:
+        metric = 'mIoU' if 'segmentor' in run['work_dir'] else 'coco/bbox_mAP_50'
+        assert 0 <= run[metric] <= 100
+        log = (tmp_path / run['work_dir'] / 'output.log').read_text()
+        # All of the Swin's weights are loaded, or none.
+        assert ('100.0 % of the parameters matched' in log) == ('pretrained' in run['work_dir'])
