@@ -122,19 +122,19 @@ def rising_rates(rate: float, depth: int) -> list[float]:
     return [rate * i / max(depth - 1, 1) for i in range(depth)]
 
 
-def resolve_out_indices(out_indices: int | Sequence[int], depth: int) -> tuple[int, ...]:
-    """Indices of outputs as a rising tuple of 0 ... depth-1, negative ones counted from the end.
+def resolve_indices(name: str, value: int | Sequence[int], depth: int) -> tuple[int, ...]:
+    """Indices of layers as a rising tuple of 0 ... depth-1, negative ones counted from the end.
 
     Raises:
         ValueError: one is no integer or out of range, or they do not rise.
     """
-    given = out_indices if isinstance(out_indices, Sequence) else [out_indices]
+    given = value if isinstance(value, Sequence) else [value]
     if not given or not all(is_integer(i, -depth) and i < depth for i in given):
-        raise ValueError(f'out_indices={out_indices!r} must be integers in '
+        raise ValueError(f'{name}={value!r} must be integers in '
                          f'{-depth} ... {depth - 1}')
     indices = tuple(i + depth if i < 0 else i for i in given)
     if list(indices) != sorted(set(indices)):
-        raise ValueError(f'out_indices={out_indices!r} must rise, without repeats')
+        raise ValueError(f'{name}={value!r} must rise, without repeats')
     return indices
 
 

@@ -1,12 +1,13 @@
 """DeiT: Touvron et al., "Training data-efficient image transformers & distillation through
 attention", https://arxiv.org/abs/2012.12877."""
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.layers import PatchEmbed, TransformerBlock, resize_position
+from vit_plugin.layers import Attention, MapAttention, PatchEmbed, TransformerBlock, resize_position
 from vit_plugin.registry import MODELS
 
 from .archs import DEIT, resolve_arch
@@ -18,7 +19,7 @@ from .base import (
     check_rates,
     init_linear_and_norm,
     pair,
-    resolve_out_indices,
+    resolve_indices,
     rising_rates,
 )
 
@@ -53,6 +54,12 @@ class DeiT(Backbone):
         frozen_stages: -1 freezes nothing; 0 the patch embedding, the tokens and the position
             embedding; k also the first k blocks; the depth also the final norm.
         with_cp: Save memory in training by computing the blocks' activations twice.
+        window_size: For detection and segmentation on large images, as in ViTDet: patches attend
+            within windows of one number or (height, width) of patches, except in the blocks of
+            ``global_attn_indexes``. There are then no tokens, and ``out_type`` must be
+            ``'featmap'``. ``None``: every block is global.
+        global_attn_indexes: Blocks with global attention, where ``window_size`` is given;
+            ``None`` for the last one of each quarter of the blocks (ViTDet's choice).
         init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Raises:
@@ -73,6 +80,8 @@ class DeiT(Backbone):
                  layer_scale_init_value: float = 0.,
                  frozen_stages: int = -1,
                  with_cp: bool = False,
+                 window_size: int | Sequence[int] | None = None,
+                 global_attn_indexes: Sequence[int] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         settings = resolve_arch(arch, DEIT)
@@ -86,14 +95,18 @@ class DeiT(Backbone):
             raise ValueError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
         self.embed_dims = dims
         self.in_channels = in_channels
-        self.out_indices = resolve_out_indices(out_indices, depth)
+        self.out_indices = resolve_indices('out_indices', out_indices, depth)
         self.out_type = out_type
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
+        self.window_size = None if window_size is None else pair('window_size', window_size)
+        global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
 
         image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
         self.patch_embed = PatchEmbed(in_channels, dims, patch)
         self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
+        if self.window_size is not None:
+            self.token_names = ()
         for name in self.token_names:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
         self.num_extra_tokens = len(self.token_names)
@@ -104,7 +117,8 @@ class DeiT(Backbone):
         drop_paths = rising_rates(drop_path_rate, depth)
         self.layers = nn.ModuleList(
             TransformerBlock(dims, heads, settings['feedforward_channels'], drop_rate,
-                             drop_paths[i], layer_scale_init_value)
+                             drop_paths[i], layer_scale_init_value,
+                             self.attention(i in global_blocks))
             for i in range(self.out_indices[-1] + 1))
         if len(self.layers) == depth:
             self.ln1 = nn.LayerNorm(dims, eps=1e-6)
@@ -119,10 +133,13 @@ class DeiT(Backbone):
         """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
         x = self.patch_embed(self.check_input(x))
         grid = (x.shape[1], x.shape[2])
-        tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
-        x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
-        x = x + resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens)
-        x = self.drop_after_pos(x)
+        position = resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens)
+        if self.window_size is None:
+            tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
+            x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
+        else:
+            position = position.unflatten(1, grid)
+        x = self.drop_after_pos(x + position)
 
         outs = []
         for i, block in enumerate(self.layers):
@@ -131,14 +148,32 @@ class DeiT(Backbone):
                 outs.append(self.format_output(self.ln1(x) if i == self.last_layer else x, grid))
         return tuple(outs)
 
+    def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
+        """The blocks with global attention where there are windows, after checking both."""
+        if self.window_size is None and indexes is not None:
+            raise ValueError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
+                             'every block is global')
+        if self.window_size is not None and self.out_type != 'featmap':
+            raise ValueError(f"window_size={self.window_size} needs out_type='featmap', got "
+                             f"'{self.out_type}': there are no tokens beside windows")
+        if indexes is None:
+            return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+        return resolve_indices('global_attn_indexes', indexes, depth)
+
+    def attention(self, is_global: bool) -> Callable[..., nn.Module]:
+        """The kind of attention of a block."""
+        if self.window_size is None:
+            return Attention
+        return partial(MapAttention, window=None if is_global else self.window_size)
+
     def tokens(self) -> list[nn.Parameter]:
         """The learnt tokens in front of the patches, (1, 1, C) each."""
         return [getattr(self, name) for name in self.token_names]
 
     def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
-        """(B, tokens + h*w, C) -> what ``out_type`` asks for."""
+        """(B, tokens + h*w, C), or (B, h, w, C) with windows -> what ``out_type`` asks for."""
         if self.out_type == 'featmap':
-            patches = x[:, self.num_extra_tokens:].transpose(1, 2)
+            patches = x.flatten(1, -2)[:, self.num_extra_tokens:].transpose(1, 2)
             return patches.reshape(x.shape[0], self.embed_dims, *grid)
         return x[:, 0]
 

@@ -10,11 +10,11 @@ from vit_plugin.layers import (
     PatchEmbed,
     PatchMerging,
     SwinBlock,
-    in_groups,
     resize_position,
     round_up,
     shift_mask,
 )
+from vit_plugin.layers.paths import Path, choose_path
 from vit_plugin.registry import MODELS
 
 from .archs import SWIN, resolve_arch
@@ -26,7 +26,7 @@ from .base import (
     check_rates,
     init_linear_and_norm,
     pair,
-    resolve_out_indices,
+    resolve_indices,
     rising_rates,
 )
 
@@ -109,7 +109,7 @@ class SwinTransformer(Backbone):
             check_heads(features, num_heads)
         self.in_channels = in_channels
         self.window_size = pair('window_size', window_size)
-        self.out_indices = resolve_out_indices(out_indices, len(depths))
+        self.out_indices = resolve_indices('out_indices', out_indices, len(depths))
         self.pad_small_map = pad_small_map
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
@@ -163,7 +163,7 @@ class SwinTransformer(Backbone):
         shift, mask = (0, 0), None
         if self.pad_small_map or (x.shape[1] > height and x.shape[2] > width):
             shift = (height // 2, width // 2)
-            if not in_groups(x):
+            if choose_path(x) not in (Path.CPU, Path.CUDA):  # which need no mask of the whole map
                 padded = (round_up(x.shape[1], height), round_up(x.shape[2], width))
                 mask = shift_mask(padded, self.window_size, shift, x.device)
         for i, block in enumerate(blocks):

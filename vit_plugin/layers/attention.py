@@ -1,8 +1,12 @@
 """Global self-attention."""
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .linear import linear
 from .residual import layer_scale
+from .windows import crop, merge_windows, pad_to_windows, partition_windows
 
 
 class Attention(nn.Module):
@@ -19,7 +23,32 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         b, n, c = x.shape
-        qkv = self.qkv(x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
+        qkv = linear(self.qkv, x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         x = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c)
-        return self.gamma1(self.proj_drop(self.proj(x)))
+        return self.gamma1(self.proj_drop(linear(self.proj, x)))
+
+
+class MapAttention(Attention):
+    """(B, H, W, C) -> (B, H, W, C), every place attending to the map or to its own window.
+
+    Maps are padded with zeros to whole windows, and the padding takes part, as in detectron2's
+    and mmdet's ViTDet. Source: Li et al., "Exploring Plain Vision Transformer Backbones for Object
+    Detection" (https://arxiv.org/abs/2203.16527), section 3, "Backbone adaptation".
+
+    Args:
+        window: (height, width), ``None`` for the whole map.
+    """
+
+    def __init__(self, *args: Any, window: tuple[int, int] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = (x.shape[1], x.shape[2])
+        window = self.window or size
+        x = pad_to_windows(x, window)
+        padded = (x.shape[1], x.shape[2])
+        windows = partition_windows(x, window)
+        x = super().forward(windows.flatten(0, 1)).reshape(windows.shape)
+        return crop(merge_windows(x, window, padded), size)

@@ -1,4 +1,6 @@
 """Transformer blocks: two residual lines each."""
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from .attention import Attention
@@ -8,13 +10,14 @@ from .window_attention import ShiftedWindowAttention
 
 
 class TransformerBlock(nn.Module):
-    """(B, N, C) -> (B, N, C), a pre-norm ViT block."""
+    """(B, N, C) -> (B, N, C), a pre-norm ViT block; of maps with an ``attention`` for maps."""
 
     def __init__(self, embed_dims: int, num_heads: int, hidden: int, drop_rate: float = 0.,
-                 drop_path: float = 0., layer_scale_init_value: float = 0.) -> None:
+                 drop_path: float = 0., layer_scale_init_value: float = 0.,
+                 attention: Callable[..., nn.Module] = Attention) -> None:
         super().__init__()
         self.ln1 = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.attn = Attention(embed_dims, num_heads, drop_rate, layer_scale_init_value)
+        self.attn = attention(embed_dims, num_heads, drop_rate, layer_scale_init_value)
         self.ln2 = nn.LayerNorm(embed_dims, eps=1e-6)
         self.ffn = FeedForward(embed_dims, hidden, drop_rate, layer_scale_init_value)
         self.drop_path = DropPath(drop_path)

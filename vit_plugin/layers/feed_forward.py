@@ -1,8 +1,13 @@
 """The block's multi-layer perceptron."""
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from .groups import map_tokens
-from .recompute import GELULinear, can_recompute
+from .linear import is_plain, linear
+from .paths import Path, choose_path
+from .recompute import GELULinear
 from .residual import layer_scale
 
 
@@ -18,14 +23,16 @@ class FeedForward(nn.Module):
         self.drop_rate = drop_rate
 
     def forward(self, x: Tensor) -> Tensor:
-        expand, project = (self.layers.get_submodule(name) for name in ('0.0', '1'))
-        if can_recompute(x) and self.drop_rate == 0. and is_plain_linear(project):
-            x = GELULinear.apply(expand(x), project.weight, project.bias)
+        layers: Any = self.layers
+        first, gelu, second = layers[0][0], layers[0][1], layers[1]
+        plain = (is_plain(first, nn.Linear) and is_plain(gelu, nn.GELU)
+                 and is_plain(second, nn.Linear))
+        drops = self.training and self.drop_rate > 0.
+        path = choose_path(x) if plain and not drops else Path.PLAIN
+        if path is Path.TRAINING:
+            x = GELULinear.apply(first(x), second.weight, second.bias)
+        elif path is Path.CPU:
+            x = map_tokens(lambda x: linear(second, torch.ops.aten.gelu_(linear(first, x))), x)
         else:
-            x = map_tokens(self.layers, x)
+            x = layers(x)
         return self.gamma2(x)
-
-
-def is_plain_linear(module: nn.Module) -> bool:
-    """Whether a layer does no more than its weights say: no adapter, no hook."""
-    return type(module) is nn.Linear and not (module._forward_hooks or module._forward_pre_hooks)

@@ -10,21 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .eager import is_eager
 from .windows import partition_windows, round_up, shift_mask
 
 # 32 windows of 7x7; with 96 channels the hidden layer of their MLP takes 2 MB.
 TOKENS = 1568
 
 
-def in_groups(x: Tensor) -> bool:
-    """Whether to compute ``x`` (..., C) in groups: in plain eager inference on the CPU."""
-    return not torch.is_grad_enabled() and x.device.type == 'cpu' and is_eager(x)
-
-
 def map_tokens(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """``layer(x)`` of tokens (..., C), a group at a time where `in_groups` says so."""
-    if not in_groups(x) or x.numel() <= TOKENS * x.shape[-1]:
+    """``layer(x)`` of tokens (..., C), a group at a time."""
+    if x.numel() <= TOKENS * x.shape[-1]:
         return layer(x)
     tokens = x.flatten(0, -2)
     parts = [slice(start, start + TOKENS) for start in range(0, len(tokens), TOKENS)]

@@ -2,6 +2,7 @@
 import torch
 from torch import Tensor, nn
 
+from .linear import linear
 from .windows import pad_to_windows
 
 
@@ -23,4 +24,4 @@ class PatchMerging(nn.Module):
         rows = x.unflatten(1, (-1, 2)).unbind(2)
         quarters = [pixel for row in rows for pixel in row.unflatten(2, (-1, 2)).unbind(3)]
         # The fastest of several ways to bring the channels into this order, backward included.
-        return self.reduction(self.norm(torch.stack(quarters, -1).flatten(-2)))
+        return linear(self.reduction, self.norm(torch.stack(quarters, -1).flatten(-2)))

@@ -9,13 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from .eager import is_eager
-
-
-def can_recompute(x: Tensor) -> bool:
-    """Whether ``x`` is trained on eagerly; torch.compile decides itself what to keep."""
-    return torch.is_grad_enabled() and is_eager(x)
-
 
 class GELULinear(Function):
     """``linear(gelu(x))`` of x (..., C) that keeps x alone."""

@@ -2,9 +2,12 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .groups import WindowGroup, in_groups, window_groups
-from .recompute import BiasedAttention, can_recompute
+from .groups import WindowGroup, window_groups
+from .linear import linear
+from .paths import Path, choose_path
+from .recompute import BiasedAttention
 from .windows import crop, merge_windows, pad_to_windows, partition_windows, shift_mask
 
 # torch < 2.7 does not tell export from compilation
@@ -59,10 +62,7 @@ class WindowAttention(nn.Module):
         if is_exporting():
             # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
             bias = bias.expand(q.shape[0], -1, -1, -1)
-        if x.device.type == 'cpu' and can_recompute(x):
-            x = BiasedAttention.apply(q, k, v, bias)
-        else:
-            x = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        x = attend(q, k, v, bias)
         x = x.reshape(b, num_windows, self.num_heads, n, c // self.num_heads)
         x = x.transpose(2, 3)
         if is_exporting():
@@ -75,19 +75,32 @@ class WindowAttention(nn.Module):
         """`forward` for the tokens (T, C) of a group of windows, given what `bias` returns."""
         n, c = bias.shape[-1], x.shape[-1]
         if group.sources is None:
-            qkv = self.qkv(x)
+            qkv = linear(self.qkv, x)
         else:
-            qkv = self.qkv(F.pad(x, (0, 0, 0, 1)))[group.sources]  # the row added is the padding
+            padded = F.pad(x, (0, 0, 0, 1))  # the row added is what all padding has
+            qkv = linear(self.qkv, padded)[group.sources]
         qkv = qkv.reshape(-1, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         scores = bias if group.mask is None else bias + group.mask
         x = F.scaled_dot_product_attention(q, k, v, attn_mask=scores.to(q.dtype))
         x = x.transpose(1, 2).reshape(-1, c)
-        return self.proj(x if group.places is None else x[group.places])
+        return linear(self.proj, x if group.places is None else x[group.places])
 
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
         return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention of q, k, v (B, heads, N, C) with a learnt bias (1 or B, heads, N, N)."""
+    if q.device.type == 'cuda':
+        # Not cuDNN's, which torch 2.13 prefers on Hopper: with a bias its gradients can be NaN at
+        # 64, 192, ... tokens (pytorch#196678).
+        with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    if q.device.type == 'cpu' and choose_path(q) is Path.TRAINING:
+        return BiasedAttention.apply(q, k, v, bias)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
 
 
 class ShiftedWindowAttention(nn.Module):
@@ -97,7 +110,8 @@ class ShiftedWindowAttention(nn.Module):
 
         x -> pad -> roll by -shift -> windows -> attention -> merge -> roll back -> crop
 
-    Inference on the CPU takes each group of windows through all of that before the next.
+    Inference on the CPU takes each group of windows through all of that before the next; on a GPU
+    one kernel does all but the projections.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
@@ -111,8 +125,11 @@ class ShiftedWindowAttention(nn.Module):
 
         ``mask`` is that of `windows.shift_mask`, for callers that use it for several blocks.
         """
-        if in_groups(x):
+        path = choose_path(x)
+        if path is Path.CPU:
             return self.forward_in_groups(x, shift)
+        if path is Path.CUDA:
+            return self.forward_fused(x, shift)
         size = (x.shape[1], x.shape[2])
         x = pad_to_windows(x, self.window)
         padded = (x.shape[1], x.shape[2])
@@ -137,3 +154,11 @@ class ShiftedWindowAttention(nn.Module):
             out = part.new_empty(tokens.shape) if out is None else out
             out.index_copy_(0, group.tokens, part)
         return x if out is None else out.unflatten(0, x.shape[:3])
+
+    def forward_fused(self, x: Tensor, shift: tuple[int, int]) -> Tensor:
+        """The same by a kernel that reads and writes the map itself."""
+        from .fused import window_attention  # needs Triton, which `choose_path` looked for
+        padding = self.w_msa.qkv(x.new_zeros(1, x.shape[-1]))[0]
+        qkv = self.w_msa.qkv(x)
+        return self.w_msa.proj(window_attention(qkv, padding, self.w_msa.bias(), self.window,
+                                                shift))

@@ -1,0 +1,73 @@
+"""The Triton kernel gives what the plain way gives: on a GPU, and in Triton's interpreter."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from vit_plugin.layers import ShiftedWindowAttention
+
+triton = pytest.importorskip('triton')
+
+# (batch, height, width) of the map: whole windows, padded, smaller than a window.
+SIZES = [(2, 14, 14), (1, 15, 10), (3, 5, 6)]
+WINDOWS = [(7, 7), (2, 3), (8, 9)]  # fewer tokens than a block, the fewest, more than a block
+
+
+def attention(window: tuple[int, int], dim: int) -> ShiftedWindowAttention:
+    torch.manual_seed(0)
+    layer = ShiftedWindowAttention(2 * dim, 2, window)
+    torch.nn.init.normal_(layer.w_msa.relative_position_bias_table)
+    torch.nn.init.normal_(layer.w_msa.qkv.bias)  # what padding attends with
+    return layer
+
+
+def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
+    """Raise unless `forward_fused` equals the plain way, that of training, everywhere."""
+    for window in WINDOWS:
+        for size in SIZES:
+            for dim in (32, 12):
+                layer = attention(window, dim).to(device, dtype)
+                x = torch.randn(*size, 2 * dim).to(device, dtype)
+                for shift in ((0, 0), (window[0] // 2, window[1] // 2)):
+                    expected = layer(x, shift).detach()
+                    with torch.no_grad():
+                        found = layer.forward_fused(x, shift)
+                    worst = (found - expected).abs().max() / expected.abs().max()
+                    assert worst <= tolerance, (window, size, dim, shift, worst)
+
+
+def test_interpreted() -> None:
+    """Triton reads the variable when a kernel is defined, hence another process."""
+    subprocess.run([sys.executable, '-m', 'tests.layers.test_fused'], check=True, timeout=300,
+                   cwd=Path(__file__).parents[2], env={**os.environ, 'TRITON_INTERPRET': '1'})
+
+
+@pytest.mark.parametrize(('dtype', 'tolerance'), [('float32', 1e-5), ('bfloat16', 2e-2)])
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_on_a_gpu(dtype: str, tolerance: float) -> None:
+    compare('cuda', getattr(torch, dtype), tolerance)
+
+
+@pytest.mark.parametrize('capability', [80, 90])
+@pytest.mark.parametrize('window', [(7, 7), (12, 12)], ids=str)
+def test_compiles_for_gpus(window: tuple[int, int], capability: int) -> None:
+    """The interpreter takes what the compiler does not; that one needs no GPU."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from vit_plugin.layers.fused import attend
+    constants = dict(WINDOW_H=window[0], WINDOW_W=window[1], HEADS=3, DIM=32, DIM_BLOCK=32,
+                     BLOCK=64, SHIFTED=True, MASK=-100.)
+    types = {name: '*bf16' if name in ('qkv', 'padding', 'bias', 'out') else 'i32'
+             for name in attend.arg_names}
+    source = ASTSource(attend, {**types, 'scale': 'fp32', **dict.fromkeys(constants, 'constexpr')},
+                       constants)
+    compiled = triton.compile(source, target=GPUTarget('cuda', capability, 32))
+    assert compiled.asm['cubin']
+
+
+if __name__ == '__main__':
+    compare('cpu', torch.float32, 1e-5)
