@@ -29,6 +29,10 @@ def flatten(outputs: tuple) -> list[Tensor]:
 
 def assert_equal(stock: nn.Module, ours: nn.Module, size: tuple[int, int]) -> None:
     copy_weights(stock, ours)
+    assert_same_results(stock, ours, size)
+
+
+def assert_same_results(stock: nn.Module, ours: nn.Module, size: tuple[int, int]) -> None:
     image = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(1))
     expected, actual = (flatten(model(image)) for model in (stock, ours))
     assert len(expected) == len(actual)
@@ -39,7 +43,7 @@ def assert_equal(stock: nn.Module, ours: nn.Module, size: tuple[int, int]) -> No
         sum((x * torch.linspace(-1, 1, x.numel()).view_as(x)).sum() for x in outputs).backward()
     gradients = dict(ours.named_parameters())
     for name, parameter in stock.named_parameters():
-        a, b = parameter.grad, gradients[name].grad
+        a, b = parameter.grad, gradients[name].grad.view(parameter.shape)
         assert (a - b).abs().max() <= 1e-4 * a.abs().max(), name
 
 
@@ -82,3 +86,20 @@ def test_distilled_deit(out_type: str, size: tuple[int, int]) -> None:
     arguments = dict(arch=VIT, img_size=64, out_type=out_type)
     assert_equal(mmpretrain.models.DistilledVisionTransformer(**arguments),
                  DistilledDeiT(**arguments), size)
+
+
+@pytest.mark.parametrize('size', [(112, 112), (75, 130)])
+def test_windowed_deit(size: tuple[int, int]) -> None:
+    """SAM's encoder is a ViTDet."""
+    indices = dict(out_indices=(0, 1, 2))
+    stock = mmpretrain.models.ViTSAM(
+        dict(VIT, num_layers=4, global_attn_indexes=(1,)), img_size=112, out_channels=0,
+        use_rel_pos=False, window_size=3, **indices)
+    del stock.layers[3]  # unused, as ours does not have it
+    ours = DeiT(dict(VIT, num_layers=4), img_size=112, out_type='featmap', window_size=3,
+                global_attn_indexes=(1,), **indices)
+    weights = stock.state_dict()
+    for value in weights.values():
+        value.add_(0.2 * torch.randn_like(value))
+    ours.load_state_dict({**weights, 'pos_embed': weights['pos_embed'].flatten(1, 2)})
+    assert_same_results(stock, ours, size)

@@ -175,6 +175,17 @@ def test_vit_to_distilled(tmp_path: Path, log) -> None:
     assert 'initialised dist_token' in first.getMessage()
 
 
+def test_distilled_to_windows(tmp_path: Path, log) -> None:
+    """A DeiT with windows has no tokens; the patches keep their positions."""
+    theirs = timm_vit('deit_tiny_distilled_patch16_224')
+    ours = deit(out_type='featmap', window_size=2)
+    load_pretrained(ours, saved(theirs, tmp_path / 'a.pth'))
+    assert torch.equal(ours.pos_embed, theirs.pos_embed[:, 2:])
+    first = lines(log)[0]
+    assert first.levelno == logging.INFO
+    assert 'skipped head, cls_token, dist_token' in first.getMessage()
+
+
 def test_distilled_to_vit(tmp_path: Path, log) -> None:
     theirs, ours = timm_vit('deit_tiny_distilled_patch16_224'), deit()
     load_pretrained(ours, saved(theirs, tmp_path / 'a.pth'))

@@ -24,6 +24,8 @@ ARCHS = (
 # What changes outputs or parameters; tried in all combinations where a backbone has the argument.
 OPTIONS = dict(out_type=('cls_token', 'featmap'), pad_small_map=(False, True),
                use_abs_pos_embed=(False, True))
+# Of the DeiTs, beside these: blocks with windows, and one without.
+WINDOWED = dict(out_type='featmap', window_size=3, global_attn_indexes=(1,))
 IMG_SIZE = 64
 
 
@@ -37,7 +39,7 @@ class Case:
 
     def __str__(self) -> str:
         return '-'.join([self.cls.__name__, *(f'{k}={v}' for k, v in self.arguments.items()
-                                              if k in OPTIONS)])
+                                              if k in OPTIONS or k in WINDOWED)])
 
     def build(self, **arguments: Any) -> Backbone:
         """Build it with random weights, norms, biases and LayerScale included."""
@@ -80,6 +82,8 @@ def find_cases() -> list[Case]:
             arch = tiny_arch(cls)
             depth = find_depth(cls, arch)
             options = {k: v for k, v in OPTIONS.items() if k in signature(cls).parameters}
+            if 'global_attn_indexes' in signature(cls).parameters:
+                cases.append(Case(cls, dict(arch=arch, **WINDOWED), depth))
             cases += [Case(cls, dict(arch=arch, **dict(zip(options, values))), depth)
                       for values in product(*options.values())]
     return cases

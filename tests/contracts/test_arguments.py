@@ -13,7 +13,8 @@ RATES = [-0.1, 1, 1., 1.5, True, '0.1']
 
 def refuses(case: Case, name: str, value: Any, allowed: str) -> None:
     """Stock: bare assertions, or an error far from the cause."""
-    if name not in signature(case.cls).parameters:
+    parameters = signature(case.cls).parameters
+    if name not in parameters or parameters[name].default is value:
         return
     with pytest.raises((ValueError, TypeError)) as error:
         case.build(**{name: value})
@@ -49,6 +50,16 @@ def test_frozen_stages(backbone: Case, value: Any) -> None:
 @pytest.mark.parametrize('value', [0, -3, 3.0, True, None], ids=repr)
 def test_in_channels(backbone: Case, value: Any) -> None:
     refuses(backbone, 'in_channels', value, 'positive integer')
+
+
+def test_windows_take_a_map(backbone: Case) -> None:
+    if 'global_attn_indexes' in signature(backbone.cls).parameters:
+        with pytest.raises(ValueError, match=r"window_size=.*needs out_type='featmap'"):
+            backbone.build(out_type='cls_token', window_size=7)
+        with pytest.raises(ValueError, match=r'global_attn_indexes=.*needs a window_size'):
+            backbone.build(out_type='featmap', global_attn_indexes=(1,))
+        with pytest.raises(ValueError, match=r'global_attn_indexes=\(0, 99\) must be integers'):
+            backbone.build(out_type='featmap', window_size=7, global_attn_indexes=(0, 99))
 
 
 def test_out_type(backbone: Case) -> None:

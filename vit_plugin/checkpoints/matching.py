@@ -15,7 +15,7 @@ from .resizing import Size, find_window, fit_channels, fit_position, resize_tabl
 
 # What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens and poolers,
 # norms of outputs nobody asks for.
-EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_position_index)$|(dist|mask)_token$|'
+EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_position_index)$|(cls|dist|mask)_token$|'
                       r'pooler\.|norm\d+\.|ln1\.')
 
 
