@@ -2,7 +2,8 @@
 from .classifier import DistilledClassifier
 from .hooks import DistillationScheduleHook, TeacherCheckHook, TeacherTimeHook
 from .losses import HardDistillation, SoftDistillation
+from .stored import StoredScores
 from .teacher import Teacher
 
 __all__ = ['DistillationScheduleHook', 'DistilledClassifier', 'HardDistillation',
-           'SoftDistillation', 'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']
+           'SoftDistillation', 'StoredScores', 'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']

@@ -11,6 +11,7 @@ from vit_plugin.classification import DistilledDeiTHead
 from vit_plugin.registry import MODELS
 
 from .losses import Distillation, agreement
+from .stored import StoredScores
 from .teacher import build_teacher
 
 
@@ -31,7 +32,8 @@ class DistilledClassifier(ImageClassifier):
 
     Args:
         *args: Those of ``ImageClassifier``.
-        teacher: The teacher's config and checkpoint, see `build_teacher`.
+        teacher: The teacher's config and checkpoint, see `build_teacher`. With ``store='FOLDER'``
+            in it, its scores are computed by one run and read by later ones, see `StoredScores`.
         distillation: The loss, e.g. ``dict(type='vit_plugin.HardDistillation')``.
         **kwargs: Those of ``ImageClassifier``.
 
@@ -57,6 +59,9 @@ class DistilledClassifier(ImageClassifier):
                             f'got {self.head!r}')
         self.distillation = distillation
         self.teacher = build_teacher(teacher, self.data_preprocessor)
+        store = teacher.get('store') if isinstance(teacher, dict) else None
+        self.teacher_scores = (StoredScores(store, self.teacher, distillation) if store
+                               else self.teacher)
         student_classes = getattr(self.head, 'num_classes', None)
         if None not in (student_classes, self.teacher.num_classes) \
                 and student_classes != self.teacher.num_classes:
@@ -77,7 +82,7 @@ class DistilledClassifier(ImageClassifier):
         if weight == 0:  # switched off; the term lets DDP find every parameter in the graph
             losses['loss_distill'] = 0 * dist_score.sum()
             return losses
-        teacher_score = self.teacher(inputs)
+        teacher_score = self.teacher_scores(inputs)
         losses['loss_distill'] = weight * self.distillation(dist_score, teacher_score)
         losses['agreement'] = agreement(dist_score, teacher_score)
         return losses

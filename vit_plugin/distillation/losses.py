@@ -16,11 +16,15 @@ class Distillation(nn.Module):
     Args:
         weight: Share of the teacher in the total loss, in [0, 1].
 
+    Attributes:
+        top_k: How many of the teacher's highest scores `StoredScores` keeps for it.
+
     Raises:
         ValueError: the weight is out of range.
     """
 
     weight: float
+    top_k = 10
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -36,6 +40,8 @@ class HardDistillation(Distillation):
     The total is ``0.5 * CE(cls, y) + 0.5 * CE(dist, argmax teacher)`` with the default weight:
     DeiT, equation 3. Computed in float32.
     """
+
+    top_k = 1
 
     def __init__(self, weight: float = 0.5) -> None:
         super().__init__(weight)

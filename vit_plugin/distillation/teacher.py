@@ -86,7 +86,7 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike,
 
             ``checkpoint=None`` says that the config brings the weights itself, e.g. with
             ``init_cfg`` or timm's ``pretrained=True``. ``channels_last`` and ``compile`` may be
-            added to a dict, see `Teacher`.
+            added to a dict, see `Teacher`; so may ``store``, which is `DistilledClassifier`'s.
         pixels: The student's data preprocessor.
 
     Raises:
@@ -97,7 +97,8 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike,
     options = {}
     if isinstance(teacher, dict):
         options = {key: teacher[key] for key in ('channels_last', 'compile') if key in teacher}
-        teacher = {key: value for key, value in teacher.items() if key not in options}
+        teacher = {key: value for key, value in teacher.items()
+                   if key not in (*options, 'store')}
     model_cfg, checkpoint = parse_teacher(teacher)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(model_cfg)
