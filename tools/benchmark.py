@@ -10,7 +10,8 @@ A case is WORK:MODEL:SIZE:BATCH. WORK is one of
     forward   inference
     train     forward, backward and AdamW step
     memory    the most memory that forward and backward take above weights and gradients
-    teacher   a distilled training step beside one without a teacher (timm's RegNetY-16GF)
+    teacher   a training step distilled from timm's RegNetY-16GF, with its scores computed and with
+              its scores stored, beside one without a teacher
     curve     inference of the plugin at sizes up to SIZE; Swin's cost is linear in the pixels
 
 Usage: python tools/benchmark.py [CASE ...] [--device cuda] [--dtype bfloat16] [--compile]
@@ -21,6 +22,7 @@ import json
 import logging
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -54,6 +56,7 @@ class Bench:
         self.device = torch.device(args.device)
         self.dtype = getattr(torch, args.dtype)
         self.compile, self.graph, self.rounds = args.compile, args.cuda_graph, args.rounds
+        self.store = tempfile.TemporaryDirectory()
 
     def models(self, name: str, size: int) -> dict[str, nn.Module]:
         """The model of each library that has it, with the same random seed."""
@@ -124,9 +127,10 @@ class Bench:
                 for title, loss in losses.items()}
 
     def teacher_steps(self, name: str, x: Tensor) -> dict[str, Step]:
-        """Distilled steps: without the teacher, with it, and with its options."""
+        """Steps without a teacher, with its scores stored, with it, and with its options."""
         titles: dict[str, dict[str, Any] | None] = {
-            'no teacher': None, 'teacher': {}, 'channels last': dict(channels_last=True)}
+            'no teacher': None, 'stored scores': dict(store=self.store.name), 'teacher': {},
+            'channels last': dict(channels_last=True)}
         if self.compile:
             titles['compiled teacher'] = dict(channels_last=True, compile=True)
         steps = {}

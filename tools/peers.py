@@ -157,11 +157,14 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
                          ) -> tuple[nn.Module, list]:
     """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
 
-    ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
+    ``teacher`` holds options of the plugin's `Teacher`; both have random weights. Stored scores
+    are always of the run's first iteration.
     """
+    from mmengine.logging import MessageHub
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
+    MessageHub.get_current_instance().update_info_dict(dict(seed=0, iter=0, max_iters=1))
     arch = name.split('-')[1]
     config: dict[str, Any] = dict(
         type='ImageClassifier',
