@@ -232,9 +232,13 @@ def test_refusals_say_what_to_do(config: Callable[[str, str], Path], tool: Calla
                                  monkeypatch: pytest.MonkeyPatch) -> None:
     deit, swin = config('classification', 'DeiT'), config('classification', 'SwinTransformer')
     (tmp_path / 'text.png').write_text('no image')
+    windows = tmp_path / 'windows.py'
+    windows.write_text(config('detection', 'DeiT').read_text()
+                       + "\nmodel['backbone']['window_size'] = 2\n")
     image = image_folder / 'dark/0.png'
     refusals = [
         (['attention', swin], 'has a SwinTransformer: use the kind windows'),
+        (['attention', windows], 'has none: use the kind pyramid'),
         (['windows', deit], 'has a DeiT: use the kind attention'),
         (['gradcam', config('detection', 'DeiT')], 'use the kind predictions or pyramid'),
         (['attention', 'absent.py'], r"no config 'absent\.py'"),

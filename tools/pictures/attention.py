@@ -61,6 +61,9 @@ def draw(subject: Subject, images: list[str]) -> Figure:
         raise PictureError(
             f'attention needs a DeiT, and this config has a {type(subject.backbone).__name__}'
             ': use the kind windows or gradcam')
+    if subject.backbone.window_size is not None:
+        raise PictureError('attention shows where the tokens look, and a DeiT with window_size='
+                           f'{subject.backbone.window_size} has none: use the kind pyramid')
     views = [subject.view(path) for path in images]
     columns = 5 if isinstance(subject.backbone, DistilledDeiT) else 3
     figure, axes = grid(len(views), columns)

@@ -94,6 +94,9 @@ class WindowAttention(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """Attention of q, k, v (B, heads, N, C) with a learnt bias (1 or B, heads, N, N)."""
     if q.device.type == 'cuda':
+        if len(q) >= 2**16:  # more than the efficient implementation takes
+            halves = zip(*(x.chunk(2) for x in (q, k, v)))
+            return torch.cat([attend(*half, bias) for half in halves])
         # Not cuDNN's, which torch 2.13 prefers on Hopper: with a bias its gradients can be NaN at
         # 64, 192, ... tokens (pytorch#196678).
         with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
