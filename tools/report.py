@@ -97,7 +97,7 @@ SECTIONS = (
                     'no model was trained on. The tint is the mask that goes with the box.',
                     'predictions', *DETECTOR, count=6, data_root='scenes/coco'),
             Picture('segmentations.png', 'What the segmentor predicts',
-                    'Scenes, their label maps and those predicted: digit or background.',
+                    'Scenes, their label maps and those predicted: which digit, or background.',
                     'predictions', *SEGMENTOR, count=6, data_root='scenes/ade'),
             Picture('windows.png', 'Where the Swin looks',
                     'Tokens of a Swin attend only to tokens of their own window (white lines). '

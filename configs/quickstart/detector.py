@@ -5,14 +5,14 @@ _base_ = ['../_base_/detection/mask_rcnn.py', '../_base_/detection/coco_instance
 
 data_root = 'work_dirs/quickstart/scenes/coco/'
 classes = tuple('0123456789')
-max_iters = 200
+max_iters = 120
 
 model = dict(
+    init_cfg=dict(type='Xavier', layer='Linear'),  # as swin.py, for runs from random weights
     data_preprocessor=dict(mean=[33.3] * 3, std=[78.6] * 3, bgr_to_rgb=False),
     backbone=dict(
         arch=dict(_delete_=True, embed_dims=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)),
-        img_size=28,
-        drop_path_rate=0.1,
+        img_size=48, window_size=4, drop_path_rate=0.1,
         init_cfg=dict(checkpoint='work_dirs/quickstart/swin/final.pth')),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64, num_outs=4),
     rpn_head=dict(in_channels=64, feat_channels=64,
@@ -55,8 +55,8 @@ test_evaluator = val_evaluator
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters,
                  val_interval=max_iters)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=20),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=20, T_max=max_iters),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=12),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=12, T_max=max_iters),
 ]
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.))
 log_processor = dict(by_epoch=False)

@@ -25,23 +25,36 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         picture = np.asarray(Image.open(scenes / 'coco/val' / image['file_name']))
         folder = scenes / 'ade/annotations/validation'
         labels = np.asarray(Image.open(folder / image['file_name']))
-        is_digit = np.zeros(labels.shape, bool)
+        expected = np.ones_like(labels)
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
             mask = coco.annToMask(annotation).astype(bool)
-            assert not (mask & is_digit).any()
-            is_digit |= mask
+            assert (expected[mask] == 1).all()
+            expected[mask] = 2 + annotation['category_id']
             rows, columns = mask.nonzero()
             box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
             assert annotation['bbox'] == box
-            assert picture[mask].mean() > 100
-        assert np.array_equal(labels, 1 + is_digit)
-        assert picture[~is_digit].mean() < 60
+            assert picture[mask].mean() > 60
+        assert np.array_equal(labels, expected)
+        assert picture[labels == 1].mean() < 60
+
+
+def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart_dense, 'NUM_PLACES', {'train': 2, 'val': 1})
+    monkeypatch.setattr(quickstart_dense, 'IMAGES', {'teacher': slice(0, 3), 'val': slice(3, 5)})
+    singles = tmp_path / 'singles'
+    quickstart_dense.write_singles(singles)
+    assert len(list(singles.glob('train/7/*.png'))) == 6
+    pictures = [np.asarray(Image.open(path)) for path in sorted(singles.glob('val/*/*.png'))]
+    assert len(pictures) == 20
+    for picture in pictures:
+        assert picture.shape == (48, 48)
+        assert 30 < np.count_nonzero(picture > 100) < 1000
 
 
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(quickstart_dense, 'NUM_PLACES', {'train': 1, 'val': 1})
     monkeypatch.setattr(quickstart_dense, 'NUM_SCENES', {'train': 16, 'val': 10})
-    quickstart_dense.write_images(tmp_path / 'data')
     quickstart_dense.run_dense(tmp_path, dict.fromkeys(quickstart_dense.ITERATIONS, 2))
     runs = json.loads((tmp_path / 'dense.json').read_text())
     assert [run['work_dir'] for run in runs] == [
