@@ -24,7 +24,7 @@ SIZE = 2 * CELL
 NUM_PLACES = {'train': 3, 'val': 1}  # pictures of each single digit
 NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
-ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 350}
+ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 400}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
 # What each config reports, with the factor that makes it percent.
 METRICS = {
@@ -62,7 +62,7 @@ def noise(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def put(digit: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put a digit, enlarged, somewhere onto a square picture; its mask, 2 pixels wider than it."""
+    """Put a digit, enlarged, somewhere onto a square picture; its mask."""
     size = len(picture)
     side = int(rng.integers(30, size + 1))
     pixels = np.asarray(Image.fromarray(digit).resize((side, side), Image.Resampling.BILINEAR))
@@ -71,6 +71,7 @@ def put(digit: np.ndarray, picture: np.ndarray, rng: np.random.Generator) -> np.
     alone = np.zeros(picture.shape, np.uint8)
     alone[place] = pixels
     picture[:] = np.maximum(picture, alone)
+    # 2 pixels wider than the strokes, which are often thinner than the 4 pixels of a patch.
     return np.asarray(Image.fromarray(alone).filter(ImageFilter.MaxFilter(5))) > 40
 
 

@@ -7,7 +7,7 @@ data_root = 'work_dirs/quickstart/scenes/ade'
 metainfo = dict(classes=('background', *'0123456789'), palette=[
     [0, 0, 0], [230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200], [245, 130, 48],
     [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60], [170, 110, 40]])
-max_iters = 350
+max_iters = 400
 
 norm_cfg = dict(type='BN')
 # Most pixels are background: with equal weights, all would be background for long.
