@@ -3,7 +3,7 @@ import json
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # The suite runs one process for each core, so each of them has one thread.
@@ -21,8 +21,10 @@ WNIDS = ('n01440764', 'n01443537')
 
 
 @pytest.fixture(autouse=True)
-def _no_scope() -> None:
-    # A runner leaves the scope of its toolkit behind, for whatever is built next.
+def _no_scope() -> Iterator[None]:
+    # A runner leaves the scope of its toolkit behind, for whatever is built next: a test, or a
+    # fixture of the session, which is built before this one.
+    yield
     DefaultScope._instance_dict.clear()
 
 

@@ -125,10 +125,13 @@ def test_bfloat16_differs_in_the_type_alone_and_learns(path: Path, coco: Path, a
     model = build(cfg)
     model.init_weights()
     data = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
-    with torch.autocast('cpu', torch.bfloat16):
-        losses = model(**model.data_preprocessor(data, training=True), mode='loss')
-    loss, _ = model.parse_losses(losses)
-    loss.backward()
+    # oneDNN (torch 2.13, AVX512_BF16) leaves weight gradients of convolutions unwritten where the
+    # map is one pixel wide and the stride 2, as the last ones of FPN are on these tiny images.
+    with torch.backends.mkldnn.flags(enabled=False):
+        with torch.autocast('cpu', torch.bfloat16):
+            losses = model(**model.data_preprocessor(data, training=True), mode='loss')
+        loss, _ = model.parse_losses(losses)
+        loss.backward()
     assert loss.isfinite()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
