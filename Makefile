@@ -20,5 +20,6 @@ lint: setup
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy vit_plugin tools
 
-doctor: setup
+doctor:  # also of a set-up that failed
+	@test -x $(PYTHON) || { echo "There is no .venv yet: make setup"; exit 1; }
 	$(PYTHON) -m vit_plugin.doctor

@@ -86,6 +86,36 @@ def new_setting(part: Any, option: str, rest: list[str]) -> list[str]:
     return []
 
 
+def check_settings(cfg: Config) -> list[str]:
+    """What settings that belong together say against each other."""
+    notes = []
+    backbone = cfg.model.get('backbone') or {}
+    frozen = backbone.get('frozen_stages', -1)
+    if frozen >= 0 and not backbone.get('init_cfg') and not cfg.get('load_from'):
+        notes.append(f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
+                     'model.backbone.init_cfg nor load_from names others: set it to -1.')
+    size = (cfg.model.get('data_preprocessor') or {}).get('size')
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    for i, step in enumerate(dataset.get('pipeline') or []):
+        crop = step.get('crop_size')
+        if size and crop and tuple(crop) != tuple(size):
+            notes.append(f'train_dataloader.dataset.pipeline.{i}.crop_size={tuple(crop)}, but '
+                         f'model.data_preprocessor.size={tuple(size)} pads to that: set both.')
+    return notes
+
+
+def check_warmup(runner: Runner) -> None:
+    """Warn if training ends before its warm-up does."""
+    schedulers = runner.cfg.get('param_scheduler') or []
+    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
+        if scheduler.get('type') == 'LinearLR' and not scheduler.get('by_epoch', True) \
+                and scheduler.get('end', 0) > runner.max_iters:
+            runner.logger.warning(
+                f'the whole training has {runner.max_iters} iterations, and the learning rate '
+                f'rises for {scheduler.end} of them: it stays too low. Shorten the warm-up: '
+                f'--cfg-options param_scheduler.{i}.end=N')
+
+
 def check_data(runner: Runner, *splits: str) -> None:
     """Stop if the data have other classes than the model, or are less than a batch."""
     if not isinstance(runner, Runner):
@@ -109,6 +139,14 @@ def check_classes(runner: Runner, split: str, dataset: Any) -> None:
     More outputs than classes only get a warning: pretrained heads may have them.
     """
     classes = classes_of(dataset)
+    if split == 'val':
+        trained = classes_of(runner.train_dataloader.dataset)
+        if classes and trained and classes != trained:
+            only = {'train': set(trained) - set(classes), 'val': set(classes) - set(trained)}
+            sys.exit('Error: training and validation data have different classes, so that their '
+                     f'labels mean different things: only in train {sorted(only["train"])[:10]}, '
+                     f'only in val {sorted(only["val"])[:10]}, or in another order. Give both the '
+                     'same, in the same order.')
     heads = {name.removeprefix('module.'): module.num_classes
              for name, module in runner.model.named_modules()
              if HEADS.search(name)
@@ -125,13 +163,6 @@ def check_classes(runner: Runner, split: str, dataset: Any) -> None:
         if min(wrong.values()) < len(classes) or mixed:
             sys.exit(f'Error: {message}')
         runner.logger.warning(message)
-    if split == 'val':
-        trained = classes_of(runner.train_dataloader.dataset)
-        if classes and trained and classes != trained:
-            only = {'train': set(trained) - set(classes), 'val': set(classes) - set(trained)}
-            sys.exit('Error: training and validation data have different classes, so that their '
-                     f'labels mean different things: only in train {sorted(only["train"])[:10]}, '
-                     f'only in val {sorted(only["val"])[:10]}, or in another order.')
 
 
 def classes_of(dataset: Any) -> list[str]:
@@ -169,10 +200,25 @@ class CheckWeightsHook(Hook):
         else:
             wrong = [f'{name} is missing' for name, _ in model.named_parameters()
                      if name in missing]
+        check_optimizer(runner, checkpoint)
         if wrong:
             sys.exit(f"Error: the checkpoint '{self.path}' is of another model than the config:\n  "
                      + '\n  '.join(shorten(wrong))
                      + '\nUse the config that it was trained with, with the same options.')
+
+
+def check_optimizer(runner: Runner, checkpoint: dict) -> None:
+    """Stop if a run would be resumed with another kind of optimizer."""
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)  # none in a test
+    groups = checkpoint.get('optimizer', {}).get('param_groups')
+    lacking = [key for key in ('momentum', 'betas', 'alpha')
+               if optimizer is not None and groups and key in optimizer.defaults
+               and key not in groups[0]]
+    if lacking:
+        sys.exit("Error: the checkpoint is of a training with another optimizer: the config's "
+                 f'{type(optimizer).__name__} has {lacking[0]}, and that one had not. Resume with '
+                 'the optimizer that it was trained with, or start from its weights alone: '
+                 '--cfg-options load_from=CHECKPOINT')
 
 
 def shorten(lines: Iterable[str], count: int = 5) -> list[str]:

@@ -2,7 +2,8 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -89,6 +90,9 @@ def load_config(args: argparse.Namespace) -> Config:
     args.work_dir = cfg.work_dir
     if cfg.get('default_scope') == 'mmpretrain':
         set_mmpretrain_loaders(cfg)
+    for loader in loaders(cfg):
+        if not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses to keep workers that are not there
     return cfg
 
 
@@ -185,6 +189,19 @@ def build_runner(cfg: Config, notes: Iterable[str] = ()) -> Runner:
     for note in notes:
         runner.logger.warning(note)
     return runner
+
+
+@contextmanager
+def former_config(cfg: Config) -> Iterator[None]:
+    """Put the config file of an earlier run back if this one ends; mmengine has replaced it."""
+    path = Path(cfg.work_dir, Path(cfg.filename).name)
+    former = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except BaseException:
+        if former is not None:
+            path.write_bytes(former)
+        raise
 
 
 def distribute_on_cpu(cfg: Config) -> None:

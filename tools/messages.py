@@ -46,6 +46,12 @@ ADVICE = {
     r'SyncBatchNorm expected input tensor to be on':
         'SyncBN works on GPUs alone. On several CPU processes, replace it in the config: '
         "norm_cfg=dict(type='BN')",
+    r'end should be larger than begin':
+        'the training is shorter than its warm-up, so that the learning rate has no schedule. '
+        'Shorten the warm-up as well: --cfg-options param_scheduler.0.end=1 '
+        'param_scheduler.1.begin=1 (epochs or iterations, as the config counts)',
+    r'failed to load image':
+        'an image is damaged, or no image: take it out of the data, or replace it',
     r'loaded state dict (contains|has) ':
         'the checkpoint is of another model or optimizer, so that its training cannot go on here. '
         'Resume with the config it was trained with, or start from its weights alone: '
@@ -184,7 +190,9 @@ def explain_arguments(error: TypeError, text: str) -> str | None:
 
 def explain_file(error: OSError, text: str) -> str | None:
     """A file that is missing, or may not be read or written."""
-    name = f"'{error.filename}'" if error.filename else text
+    # An error that comes from a worker of a data loader has its text only.
+    quoted = re.search(r"\[Errno \d+\] [^:]*: ('.+')", text)
+    name = f"'{error.filename}'" if error.filename else quoted[1] if quoted else text
     if isinstance(error, FileNotFoundError):
         return (f'there is no {name}. If it is of the data: --data-root DIR says where they are'
                 if error.filename or 'No such file' in text else text)

@@ -35,12 +35,23 @@ if [ ! -d .venv ]; then
         || fail "$free_gb GB of disk are free here, $FREE_GB_NEEDED GB are needed (6 GB stay in .venv). Free some, or move the clone."
 fi
 
+show_compile() {  # the compile says nothing by itself
+    local cache count
+    cache=$(.venv/bin/python -m uv cache dir)
+    while sleep 30; do
+        count=$(find "$cache" -name '*.o' -newer .venv/pyvenv.cfg 2> /dev/null | wc -l)
+        [ "$count" = 0 ] || echo "mmcv's ops: $count of about 80 files compiled, $((SECONDS / 60)) minutes so far"
+    done
+}
+
 echo "Setting up .venv with $("$python" --version). The first time this downloads about 3 GB and compiles"
-echo "mmcv's C++ ops, 10-20 minutes on 2 cores; uv keeps the result for the next time."
+echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the package index forbids it."
 "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
     || fail "uv could not be installed; the lines above say why. Is there a network?"
+show_compile &
+trap "kill $! 2> /dev/null || true" EXIT
 .venv/bin/python -m uv pip install --python .venv/bin/python \
     -e '.[all,demo,dev]' -c constraints.txt \
-    || fail "the installation failed; the lines above say where. It goes on where it was: run the same command again."
+    || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept."
 .venv/bin/python -m vit_plugin.doctor

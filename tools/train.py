@@ -7,17 +7,20 @@ import sys
 from pathlib import Path
 
 import torch
-from checks import CheckWeightsHook, check_data
+from checks import CheckWeightsHook, check_data, check_settings, check_warmup
 from launch import (
     build_runner,
     check_checkpoint,
     find_checkpoint,
+    former_config,
     load_config,
     make_parser,
     parse,
 )
 from messages import explained
 from mmengine.config import Config
+
+from vit_plugin.checkpoints import CheckpointError
 
 
 def parse_args() -> argparse.Namespace:
@@ -50,11 +53,18 @@ def train(args: argparse.Namespace) -> None:
     set_auto_scale_lr(cfg, args.auto_scale_lr)
     if not torch.cuda.is_available():
         args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
-    runner = build_runner(cfg, args.notes)
-    if cfg.get('resume') and cfg.get('load_from'):
-        runner.register_hook(CheckWeightsHook(cfg.load_from))
-    check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
-    runner.train()
+    with former_config(cfg):
+        runner = build_runner(cfg, args.notes + check_settings(cfg))
+        if cfg.get('resume') and cfg.get('load_from'):
+            runner.register_hook(CheckWeightsHook(cfg.load_from))
+        check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
+        check_warmup(runner)
+    try:
+        runner.train()
+    except CheckpointError as error:
+        if args.debug or not cfg.get('load_from') or str(error).startswith('cannot load'):
+            raise
+        sys.exit(f"Error: cannot load load_from='{cfg.load_from}': {error}.")
 
 
 def set_amp(cfg: Config) -> None:

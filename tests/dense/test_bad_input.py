@@ -101,6 +101,14 @@ def test_classes_that_do_not_fit_are_refused(classes: Any, message: str, coco: P
         coco_dataset(coco, classes)
 
 
+def test_images_that_are_missing_are_named_before_training(coco: Path, tmp_path: Path) -> None:
+    def lose(content: dict) -> None:
+        content['images'][1]['file_name'] = 'lost.png'
+    with pytest.raises(ValueError, match=r"1 of 4 images in '.*annotations\.json' are not on the "
+                                         r"disk, the first is '.*/images/lost\.png': correct"):
+        coco_dataset(changed(coco, tmp_path / 'coco', lose), ('grey', 'white'))
+
+
 def test_a_part_of_the_categories_trains(coco: Path) -> None:
     dataset = coco_dataset(coco, ('white', ))
     assert len(dataset) == 4
@@ -154,6 +162,15 @@ def test_coloured_label_map_is_refused_with_the_files_name(ade: Path, tmp_path: 
     cfg = fill_labels(ade, tmp_path / 'ade', 1)
     Image.new('RGB', (64, 64)).save(tmp_path / 'ade/annotations/2.png')
     with pytest.raises(ValueError, match=r"annotations/2\.png' is a colour image.*one channel"):
+        one_step(cfg)
+
+
+def test_label_map_of_another_size_is_refused_with_both_names(ade: Path, tmp_path: Path) -> None:
+    """mmseg's own error is that of torch.stack, or none."""
+    cfg = fill_labels(ade, tmp_path / 'ade', 1)
+    Image.new('L', (32, 64)).save(tmp_path / 'ade/annotations/2.png')
+    with pytest.raises(ValueError, match=r"annotations/2\.png' has \(64, 32\) pixels .*images/2\."
+                                         r"jpg' has \(64, 64\): they must be the same"):
         one_step(cfg)
 
 

@@ -108,7 +108,10 @@ def _download(url: str) -> Path:
         try:
             torch.hub.download_url_to_file(url, str(file), progress=True)
         except OSError as error:
-            raise CheckpointError(f"cannot download '{url}': {error}") from error
+            raise CheckpointError(
+                f"cannot download '{url}': {error}. Without a network, bring the file here and "
+                "name it instead (init_cfg=dict(checkpoint='FILE')), or put it at "
+                f"'{file}'") from error
     return file
 
 

@@ -1,4 +1,5 @@
 """COCO data sets that are checked before training; they need mmdet."""
+import os
 from typing import Any
 
 from mmdet import datasets
@@ -14,20 +15,35 @@ class CocoDataset(datasets.CocoDataset):
     mmdet passes over annotations of a category that the file does not define, and over classes
     that the file does not have. It numbers the labels in the order of the file, so that classes in
     another order give predictions wrong names. ``classes`` may still be a part of the categories.
+    Images that are missing are named before training, not when their turn comes.
     """
 
     def load_data_list(self) -> list[dict]:
         """The images with their annotations.
 
         Raises:
-            ValueError: an annotation's category is not in the file, or ``classes`` are not a part
-                of its categories, in its order.
+            ValueError: an annotation's category is not in the file, ``classes`` are not a part
+                of its categories, in its order, or an image is not on the disk.
         """
         self.categories: dict[int, dict] = {}
         samples = super().load_data_list()
         if samples:
             self.check_classes()
+        if self.backend_args is None:
+            self.check_images([sample['img_path'] for sample in samples])
         return samples
+
+    def check_images(self, paths: list[str]) -> None:
+        """Look for all images of the file, a folder at a time."""
+        folders = {os.path.dirname(path) for path in paths}
+        there = {os.path.join(folder, name) for folder in folders if os.path.isdir(folder)
+                 for name in os.listdir(folder)}
+        missing = [path for path in paths if path not in there]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} of {len(paths)} images in '{self.ann_file}' are not on the disk, "
+                f"the first is '{missing[0]}': correct data_root or data_prefix, or take them out "
+                'of the file')
 
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict | list[dict]:
         """One image; its annotations must be of categories in the file."""

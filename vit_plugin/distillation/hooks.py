@@ -66,7 +66,7 @@ class TeacherCheckHook(Hook):
                 f'less than min_accuracy={self.min_accuracy}. Check that its data_preprocessor '
                 'has the mean, std and channel order (to_rgb) that it was trained with, that '
                 'its classes are in the order of the data set\'s, and that its checkpoint is '
-                'the right one')
+                'the right one. If it is as good as it gets, lower min_accuracy')
 
 
 @HOOKS.register_module()

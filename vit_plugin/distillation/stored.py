@@ -50,7 +50,7 @@ class StoredScores:
     def __call__(self, x: Tensor) -> Tensor:
         iteration = run_info('iter')
         if self.records is None:
-            self.records = self.open(len(x), iteration)
+            self.records = self.open_records(len(x), iteration)
         record = self.records[iteration]
         means = x.float().mean((1, 2, 3)).cpu().numpy()
         if record['count'] == 0:
@@ -61,7 +61,7 @@ class StoredScores:
     def __deepcopy__(self, memo: dict) -> 'StoredScores':
         return self  # copies of the student share what is stored
 
-    def open(self, batch: int, iteration: int) -> np.memmap:
+    def open_records(self, batch: int, iteration: int) -> np.memmap:
         """The records of this process, one for each iteration of the run."""
         rank, world_size = get_dist_info()
         path = self.folder / f'rank{rank}of{world_size}.bin'
@@ -137,7 +137,8 @@ def check_header(path: Path, header: dict[str, int]) -> None:
             differ = ', '.join(f'{key}={header[key]} (stored: {stored.get(key)})'
                                for key in header if stored.get(key) != header[key])
             raise ValueError(f'the scores in {path.parent} are of another run: {differ}. Make them '
-                             'equal, or store these in another folder')
+                             "equal (the seed is the config's randomness=dict(seed=...)), or "
+                             'store these in another folder')
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')

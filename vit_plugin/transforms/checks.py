@@ -27,9 +27,10 @@ class CheckMasks:
 
 @TRANSFORMS.register_module()
 class CheckLabels:
-    """Refuse a label out of range, after mmseg's ``LoadAnnotations``.
+    """Refuse a label out of range or a map of another size, after mmseg's ``LoadAnnotations``.
 
-    On a GPU, such a label ends in a device-side assertion that names neither file nor label.
+    On a GPU, such a label ends in a device-side assertion that names neither file nor label; a map
+    of another size than its image is trained on, or fails when a batch is put together.
 
     Args:
         num_classes: Labels are 0 ... num_classes - 1, after ``reduce_zero_label``.
@@ -47,6 +48,11 @@ class CheckLabels:
             raise ValueError(
                 f"the label map '{results['seg_map_path']}' is a colour image, of shape "
                 f'{labels.shape}: it must have one channel, whose values are the labels')
+        if labels.shape != results.get('img_shape', labels.shape):
+            raise ValueError(
+                f"the label map '{results['seg_map_path']}' has {labels.shape} pixels (height, "
+                f"width), but its image '{results.get('img_path')}' has {results['img_shape']}: "
+                'they must be the same')
         wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
         if wrong.size:
             shift = 1 if results.get('reduce_zero_label') else 0

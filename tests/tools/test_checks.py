@@ -1,0 +1,125 @@
+"""What is checked before training, beside what tests/tools/test_messages.py has."""
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from tests.conftest import ROOT
+from tests.tools.conftest import Run
+
+pytestmark = pytest.mark.usefixtures('fast')
+
+WARM_UP = """
+param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch={by_epoch}, end=5),
+                   dict(type='CosineAnnealingLR', by_epoch={by_epoch}, begin=5{rest})]
+"""
+
+
+@pytest.fixture
+def add(config: Path) -> Callable[[str], Path]:
+    """Add lines to the config."""
+    def add(text: str) -> Path:
+        config.write_text(config.read_text() + text)
+        return config
+    return add
+
+
+@pytest.fixture
+def warnings(tool: Callable[..., None], work: Path, capfd: pytest.CaptureFixture,
+             monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a run says before training."""
+    def warnings(*arguments: object) -> str:
+        monkeypatch.setattr(Runner, 'train', lambda self: None)
+        tool('train', *arguments, '--work-dir', work)
+        return ''.join(capfd.readouterr())
+    return warnings
+
+
+def test_training_that_is_shorter_than_its_warm_up(stopped: Run, work: Path,
+                                                   add: Callable[[str], Path]) -> None:
+    """mmengine: end should be larger than begin."""
+    path = add(WARM_UP.format(by_epoch=True, rest=', end=2'))
+    said = stopped('train', path, '--work-dir', work)
+    assert 'shorter than its warm-up' in said
+    assert 'param_scheduler.0.end=1 param_scheduler.1.begin=1' in said
+
+
+def test_warm_up_that_never_ends(warnings: Callable[..., str],
+                                 add: Callable[[str], Path]) -> None:
+    path = add(WARM_UP.format(by_epoch=False, rest=''))
+    said = warnings(path)
+    assert 'the whole training has 4 iterations, and the learning rate rises for 5' in said
+    assert 'stays too low' not in warnings(path, '--cfg-options', 'param_scheduler.0.end=2')
+
+
+def test_no_workers(tool: Callable[..., None], work: Path,
+                    add: Callable[[str], Path]) -> None:
+    """torch: persistent_workers option needs num_workers > 0."""
+    path = add("train_dataloader['persistent_workers'] = True\n")
+    tool('train', path, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    assert (work / 'epoch_1.pth').is_file()
+
+
+def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
+                               tmp_path: Path) -> None:
+    frozen = ('--cfg-options', 'model.backbone.frozen_stages=1')
+    assert 'frozen_stages=1 freezes random weights' in warnings(config, *frozen)
+    torch.save({}, tmp_path / 'weights.pth')
+    said = warnings(config, *frozen, f'load_from={tmp_path}/weights.pth')
+    assert 'freezes random weights' not in said
+
+
+def test_crop_and_padding_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import checks
+    cfg = Config.fromfile(
+        ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py')
+    assert checks.check_settings(cfg) == []
+    cfg.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
+    note, = checks.check_settings(cfg)
+    assert 'pipeline.4.crop_size=(64, 64), but model.data_preprocessor.size=(512, 512)' in note
+
+
+def test_another_optimizer_on_resume(tool: Callable[..., None], stopped: Run,
+                                     config: Path, work: Path) -> None:
+    """mmengine: KeyError: 'momentum', at the first step."""
+    tool('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    said = stopped('train', config, '--work-dir', work, '--resume', '--cfg-options',
+                   'optim_wrapper.optimizer.type=SGD')
+    assert "the config's SGD has momentum" in said
+    assert 'load_from=CHECKPOINT' in said
+    tool('train', config, '--work-dir', work, '--resume')
+    assert (work / 'epoch_2.pth').is_file()
+
+
+def test_a_run_that_does_not_start_leaves_the_config(tool: Callable[..., None], stopped: Run,
+                                                     config: Path, work: Path,
+                                                     tmp_path: Path) -> None:
+    tool('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    former = (work / config.name).read_text()
+    stopped('train', config, '--work-dir', work, '--data-root', tmp_path / 'absent')
+    assert (work / config.name).read_text() == former
+
+
+def test_load_from_of_another_architecture(stopped: Run, config: Path, work: Path,
+                                           tmp_path: Path) -> None:
+    torch.save(dict(state_dict={'conv1.weight': torch.ones(1)}), tmp_path / 'resnet.pth')
+    said = stopped('train', config, '--work-dir', work, '--cfg-options',
+                   f'load_from={tmp_path}/resnet.pth')
+    assert f"cannot load load_from='{tmp_path}/resnet.pth': neither a Swin nor a ViT" in said
+
+
+def test_an_image_that_cannot_be_read(stopped: Run, config: Path, work: Path,
+                                      image_folder: Path, tmp_path: Path) -> None:
+    """In a worker, with a transform that does not name it well."""
+    shutil.copytree(image_folder, tmp_path / 'folder')
+    (tmp_path / 'folder/dark/0.png').write_text('no image')
+    said = stopped('train', config, '--work-dir', work, '--data-root', tmp_path / 'folder',
+                   '--cfg-options', 'train_dataloader.dataset.pipeline.0.type=LoadImageFromFile',
+                   'train_dataloader.num_workers=1')
+    assert 'an image is damaged, or no image: take it out of the data' in said
+    assert 'dark/0.png' in said
