@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
 
@@ -209,11 +210,12 @@ class CheckWeightsHook(Hook):
 
 def check_optimizer(runner: Runner, checkpoint: dict) -> None:
     """Stop if a run would be resumed with another kind of optimizer."""
-    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)  # none in a test
+    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
     groups = checkpoint.get('optimizer', {}).get('param_groups')
+    if not groups or not isinstance(optimizer, Optimizer):  # a config, or none, in a test
+        return
     lacking = [key for key in ('momentum', 'betas', 'alpha')
-               if optimizer is not None and groups and key in optimizer.defaults
-               and key not in groups[0]]
+               if key in optimizer.defaults and key not in groups[0]]
     if lacking:
         sys.exit("Error: the checkpoint is of a training with another optimizer: the config's "
                  f'{type(optimizer).__name__} has {lacking[0]}, and that one had not. Resume with '

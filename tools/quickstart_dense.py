@@ -24,7 +24,7 @@ SIZE = 2 * CELL
 NUM_PLACES = {'train': 3, 'val': 1}  # pictures of each single digit
 NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
-ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 400}
+ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 600}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
 # What each config reports, with the factor that makes it percent.
 METRICS = {

@@ -7,7 +7,7 @@ data_root = 'work_dirs/quickstart/scenes/ade'
 metainfo = dict(classes=('background', *'0123456789'), palette=[
     [0, 0, 0], [230, 25, 75], [60, 180, 75], [255, 225, 25], [0, 130, 200], [245, 130, 48],
     [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60], [170, 110, 40]])
-max_iters = 400
+max_iters = 600
 
 norm_cfg = dict(type='BN')
 # Most pixels are background: with equal weights, all would be background for long.
@@ -49,8 +49,8 @@ test_dataloader = val_dataloader
 
 train_cfg = dict(max_iters=max_iters, val_interval=max_iters)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=35),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=35, T_max=max_iters),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=60),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=False, begin=60, T_max=max_iters),
 ]
 # The heads start from random weights in any case, and learn faster than the backbone.
 optim_wrapper = dict(

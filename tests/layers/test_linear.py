@@ -22,6 +22,32 @@ def test_equals_the_layer(shape: tuple[int, ...], bias: bool) -> None:
         torch.testing.assert_close(linear(layer, x.transpose(0, -2)), layer(x.transpose(0, -2)))
 
 
+@pytest.mark.parametrize('bias', [True, False])
+def test_gradients_equal_the_layers(bias: bool) -> None:
+    """Also those of gradients, which oneDNN's product does not have."""
+    layer, x = nn.Linear(8, 6, bias), torch.randn(2, 3, 8, requires_grad=True)
+    inputs = [x, *layer.parameters()]
+    first = [torch.autograd.grad(f(x).pow(3).sum(), inputs, create_graph=True)
+             for f in (layer, lambda x: linear(layer, x))]
+    for expected, found in zip(*first):
+        torch.testing.assert_close(found, expected)
+    second = [torch.autograd.grad(sum(g.pow(2).sum() for g in grads), inputs, allow_unused=True)
+              for grads in first]
+    for expected, found in zip(*second):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    plain = torch.autograd.grad(linear(layer, x).pow(3).sum(), inputs)
+    for expected, found in zip(first[0], plain):
+        torch.testing.assert_close(found, expected.detach())
+
+
+def test_frozen_weights_get_no_gradient() -> None:
+    layer, x = nn.Linear(8, 6), torch.randn(5, 8, requires_grad=True)
+    layer.requires_grad_(False)
+    linear(layer, x).sum().backward()
+    torch.testing.assert_close(x.grad, layer.weight.sum(0).expand(5, -1))
+    assert layer.weight.grad is None
+
+
 def test_weights_may_change() -> None:
     layer, x = nn.Linear(8, 6), torch.randn(5, 8)
     with torch.no_grad():

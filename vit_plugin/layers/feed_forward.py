@@ -30,7 +30,7 @@ class FeedForward(nn.Module):
         drops = self.training and self.drop_rate > 0.
         path = choose_path(x) if plain and not drops else Path.PLAIN
         if path is Path.TRAINING:
-            x = GELULinear.apply(first(x), second.weight, second.bias)
+            x = GELULinear.apply(linear(first, x), second.weight, second.bias)
         elif path is Path.CPU:
             x = map_tokens(lambda x: linear(second, torch.ops.aten.gelu_(linear(first, x))), x)
         else:

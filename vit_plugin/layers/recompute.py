@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from .linear import product
+
 
 class GELULinear(Function):
     """``linear(gelu(x))`` of x (..., C) that keeps x alone."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.linear(F.gelu(x), weight, bias)
+        return product(F.gelu(x), weight, bias)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
@@ -29,7 +31,8 @@ class GELULinear(Function):
         rows = grad.flatten(0, -2)
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = torch.ops.aten.gelu_backward(grad @ weight.to(grad.dtype), x.to(grad.dtype))
+            grad_x = torch.ops.aten.gelu_backward(
+                product(grad, weight.to(grad.dtype).T), x.to(grad.dtype))
         if ctx.needs_input_grad[1]:
             grad_weight = rows.T @ F.gelu(x).flatten(0, -2).to(grad.dtype)
         if ctx.needs_input_grad[2]:

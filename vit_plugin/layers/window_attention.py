@@ -55,7 +55,7 @@ class WindowAttention(nn.Module):
         # so one (1, heads', N, N) bias is broadcast and never copied.
         folded = bias.shape[0]
         heads = folded * self.num_heads
-        qkv = self.qkv(x).reshape(b, num_windows, n, 3, self.num_heads, c // self.num_heads)
+        qkv = linear(self.qkv, x).reshape(b, num_windows, n, 3, self.num_heads, c // self.num_heads)
         qkv = qkv.permute(3, 0, 1, 4, 2, 5)
         q, k, v = qkv.reshape(3, b * (num_windows // folded), heads, n, c // self.num_heads)
         bias = bias.reshape(1, heads, n, n).to(q.dtype)
@@ -69,7 +69,7 @@ class WindowAttention(nn.Module):
             # An exporter may decompose the attention into one with another memory layout, where
             # the view that the reshape is recorded as here is impossible (ONNX, torch 2.13).
             x = x.clone(memory_format=torch.contiguous_format)
-        return self.proj(x.reshape(b, num_windows, n, c))
+        return linear(self.proj, x.reshape(b, num_windows, n, c))
 
     def attend_group(self, x: Tensor, group: WindowGroup, bias: Tensor) -> Tensor:
         """`forward` for the tokens (T, C) of a group of windows, given what `bias` returns."""
@@ -95,7 +95,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """Attention of q, k, v (B, heads, N, C) with a learnt bias (1 or B, heads, N, N)."""
     if q.device.type == 'cuda':
         if len(q) >= 2**16:  # more than the efficient implementation takes
-            halves = zip(*(x.chunk(2) for x in (q, k, v)))
+            halves = zip(q.chunk(2), k.chunk(2), v.chunk(2))
             return torch.cat([attend(*half, bias) for half in halves])
         # Not cuDNN's, which torch 2.13 prefers on Hopper: with a bias its gradients can be NaN at
         # 64, 192, ... tokens (pytorch#196678).
