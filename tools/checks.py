@@ -2,7 +2,7 @@
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,16 +90,19 @@ def new_setting(part: Any, option: str, rest: list[str]) -> list[str]:
 def check_settings(cfg: Config) -> list[str]:
     """What settings that belong together say against each other."""
     notes = []
-    backbone = cfg.model.get('backbone') or {}
-    frozen = backbone.get('frozen_stages', -1)
-    if frozen >= 0 and not backbone.get('init_cfg') and not cfg.get('load_from'):
+    model = cfg.get('model') or {}
+    backbone = model.get('backbone') or {}
+    frozen = backbone.get('frozen_stages')
+    weights = (backbone.get('init_cfg') or model.get('init_cfg') or model.get('pretrained')
+               or cfg.get('load_from'))
+    if isinstance(frozen, int) and frozen >= 0 and not weights:
         notes.append(f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
                      'model.backbone.init_cfg nor load_from names others: set it to -1.')
-    size = (cfg.model.get('data_preprocessor') or {}).get('size')
+    size = (model.get('data_preprocessor') or {}).get('size')
     dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     for i, step in enumerate(dataset.get('pipeline') or []):
         crop = step.get('crop_size')
-        if size and crop and tuple(crop) != tuple(size):
+        if isinstance(size, Sequence) and isinstance(crop, Sequence) and [*crop] != [*size]:
             notes.append(f'train_dataloader.dataset.pipeline.{i}.crop_size={tuple(crop)}, but '
                          f'model.data_preprocessor.size={tuple(size)} pads to that: set both.')
     return notes
@@ -107,6 +110,8 @@ def check_settings(cfg: Config) -> list[str]:
 
 def check_warmup(runner: Runner) -> None:
     """Warn if training ends before its warm-up does."""
+    if not isinstance(runner, Runner):
+        return
     schedulers = runner.cfg.get('param_scheduler') or []
     for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
         if scheduler.get('type') == 'LinearLR' and not scheduler.get('by_epoch', True) \

@@ -12,7 +12,7 @@ class Path(Enum):
     """The ways; all give the same results."""
 
     PLAIN = "torch's operators as they stand, for everything that is not one of the others"
-    TRAINING = 'eager training: keeps less for the backward pass (recompute.py)'
+    TRAINING = 'eager training: keeps less for the backward pass (recompute.py), oneDNN (linear.py)'
     CPU = 'eager inference on the CPU: in groups of tokens (groups.py), oneDNN (linear.py)'
     CUDA = "eager inference on a GPU: a window's attention in one kernel (fused.py)"
 
