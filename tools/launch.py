@@ -204,6 +204,12 @@ def former_config(cfg: Config) -> Iterator[None]:
         raise
 
 
+def leave_processes() -> None:
+    """End what several processes share; gloo's threads can abort a process that exits with them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def distribute_on_cpu(cfg: Config) -> None:
     """Let processes talk by gloo, and DDP have no device: mmengine 0.10 assumes CUDA in both."""
     torch.distributed.init_process_group('gloo')

@@ -5,7 +5,14 @@ Usage: python tools/test.py CONFIG CHECKPOINT [--work-dir DIR] [--out FILE.pkl] 
 import argparse
 
 from checks import CheckWeightsHook, check_data
-from launch import build_runner, check_checkpoint, load_config, make_parser, parse
+from launch import (
+    build_runner,
+    check_checkpoint,
+    leave_processes,
+    load_config,
+    make_parser,
+    parse,
+)
 from messages import explained
 from mmengine.evaluator import DumpResults
 
@@ -36,6 +43,7 @@ def test(args: argparse.Namespace) -> None:
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()
+    leave_processes()
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from launch import (
     check_checkpoint,
     find_checkpoint,
     former_config,
+    leave_processes,
     load_config,
     make_parser,
     parse,
@@ -65,6 +66,7 @@ def train(args: argparse.Namespace) -> None:
         if args.debug or not cfg.get('load_from') or str(error).startswith('cannot load'):
             raise
         sys.exit(f"Error: cannot load load_from='{cfg.load_from}': {error}.")
+    leave_processes()
 
 
 def set_amp(cfg: Config) -> None:
