@@ -5,7 +5,7 @@ _base_ = 'digits.py'
 data_root = 'work_dirs/quickstart/singles'
 max_iters = 1000
 
-# Windows of 4x4 cost less than half of those of 7x7: the maps, 12x12 to 2x2, need less padding.
+# Windows of 4x4 need less padding than those of 7x7: the maps are 12x12 to 2x2 here.
 model = dict(
     type='ImageClassifier',
     # Weights from N(0, 0.02), as the backbone's own are, are too small for so few channels.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .windows import MASKED
 
-# Tokens that a program takes at a time, at least; tl.dot takes no fewer than 16.
+# Tokens that a program takes at a time, at least and at most; tl.dot takes no fewer than 16.
 MIN_BLOCK, MAX_BLOCK = 16, 64
 
 
