@@ -38,7 +38,8 @@ class CocoDataset(datasets.CocoDataset):
         folders = {os.path.dirname(path) for path in paths}
         there = {os.path.join(folder, name) for folder in folders if os.path.isdir(folder)
                  for name in os.listdir(folder)}
-        missing = [path for path in paths if path not in there]
+        # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b').
+        missing = [path for path in paths if path not in there and not os.path.exists(path)]
         if missing:
             raise ValueError(
                 f"{len(missing)} of {len(paths)} images in '{self.ann_file}' are not on the disk, "
