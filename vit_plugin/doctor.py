@@ -89,7 +89,8 @@ def machine() -> list[str]:
     return [f'vit_plugin {__version__}',
             f'Python {sys.version.split()[0]} at {sys.executable}',
             f'{platform.platform()}, {os.cpu_count()} CPU cores',
-            f'GPU: {gpus()}']
+            f'GPU: {gpus()}',
+            f'back-ends: {backends()}']
 
 
 def gpus() -> str:
@@ -104,6 +105,17 @@ def gpus() -> str:
         return (f'none that torch can use (it is built for {built}; if nvidia-smi shows one, the '
                 'driver is too old for that)')
     except Exception as error:
+        return f'unknown, as torch does not import ({type(error).__name__})'
+
+
+def backends() -> str:
+    """The back-ends of the operators: which can run here, and why the others cannot."""
+    try:
+        from vit_plugin.ops.backends import BACKENDS, DEFAULT, why_not
+        return '; '.join(
+            f'{name} no ({why_not(name)})' if why_not(name) else
+            f'{name} {"yes" if name in DEFAULT else "on request"}' for name in BACKENDS)
+    except ImportError as error:
         return f'unknown, as torch does not import ({type(error).__name__})'
 
 

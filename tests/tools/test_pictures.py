@@ -15,13 +15,8 @@ from torch import nn
 from tests.conftest import ROOT, SIZE
 from tests.tools.test_train_and_test import classification, detection
 from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
-from vit_plugin.layers import (
-    SwinBlock,
-    merge_windows,
-    pad_to_windows,
-    partition_windows,
-    shift_mask,
-)
+from vit_plugin.layers import SwinBlock
+from vit_plugin.ops import pad_to_windows, window_partition, window_reverse
 
 sys.path.append(str(ROOT / 'tools'))
 from pictures import attention, gradcam, positions, pyramid, windows
@@ -102,17 +97,16 @@ def test_token_maps_point_at_the_patch_that_is_attended_to() -> None:
 @pytest.mark.parametrize('shift', [(0, 0), (2, 1)])
 def test_window_weights_rebuild_the_output_of_the_layer(shift: tuple[int, int]) -> None:
     window = (4, 3)
-    block = sharpened(SwinBlock(8, 2, window))
+    block = sharpened(SwinBlock(8, 2, window, shift))
     x = torch.randn(1, 7, 8, 8)  # neither is a multiple of the window
-    mask = shift_mask((8, 9), window, shift) if any(shift) else None
-    expected = block.attn(block.norm1(x), shift, mask)
+    expected = block.attn(block.norm1(x))
 
     weights = windows.window_weights(block, x, shift)
     normed = pad_to_windows(block.norm1(x), window).roll((-shift[0], -shift[1]), (1, 2))
     inner = block.attn.w_msa
-    values = inner.qkv(partition_windows(normed, window)).chunk(3, dim=-1)[2].unflatten(-1, (2, 4))
+    values = inner.qkv(window_partition(normed, window)).chunk(3, dim=-1)[2].unflatten(-1, (2, 4))
     mixed = inner.proj(torch.einsum('bwhij,bwjhc->bwihc', weights, values).flatten(3))
-    found = merge_windows(mixed, window, (8, 9)).roll(shift, (1, 2))[:, :7, :8]
+    found = window_reverse(mixed, window, (8, 9)).roll(shift, (1, 2))[:, :7, :8]
     torch.testing.assert_close(found, expected)
 
 
@@ -143,10 +137,9 @@ def test_window_borders_are_where_nothing_gets_through(shifted: bool) -> None:
     assert any(block.shift) == shifted
     rows, columns = block.borders()
 
-    layer, size = backbone.stages[0].blocks[int(shifted)].attn, (12, 10)
-    mask = shift_mask((15, 10), (5, 5), (2, 2)) if shifted else None
-    x = torch.randn(1, *size, 8, requires_grad=True)
-    output = layer(x, (2, 2) if shifted else (0, 0), mask)[0]
+    layer = backbone.stages[0].blocks[int(shifted)].attn
+    x = torch.randn(1, 12, 10, 8, requires_grad=True)
+    output = layer(x)[0]
 
     def hears(listener: tuple[int, int], speaker: tuple[int, int]) -> bool:
         gradient, = torch.autograd.grad(output[listener].sum(), x, retain_graph=True)

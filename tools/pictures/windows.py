@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vit_plugin.backbones import SwinTransformer
-from vit_plugin.layers import crop, merge_windows, pad_to_windows, partition_windows, shift_mask
+from vit_plugin.ops import crop, pad_to_windows, shift_mask, window_partition, window_reverse
 
 from .drawing import TWICE_EVEN, finish, grid, show_heat, show_image
 from .subject import PictureError, Subject, hooked
@@ -37,7 +37,7 @@ def window_weights(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
     attention, window = block.attn.w_msa, block.attn.window
     x = pad_to_windows(block.norm1(x), window)
     size = (x.shape[1], x.shape[2])
-    x = partition_windows(x.roll((-shift[0], -shift[1]), dims=(1, 2)), window)
+    x = window_partition(x.roll((-shift[0], -shift[1]), dims=(1, 2)), window)
     b, windows, n, _ = x.shape
     qkv = attention.qkv(x).reshape(b, windows, n, 3, attention.num_heads, -1)
     q, k, _ = qkv.permute(3, 0, 1, 4, 2, 5)
@@ -56,8 +56,8 @@ def received(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
     weights = window_weights(block, x, shift).mean(2)
     real = pad_to_windows(torch.ones_like(x[..., :1]), window)
     padded = (real.shape[1], real.shape[2])
-    real = partition_windows(real.roll((-shift[0], -shift[1]), dims=(1, 2)), window)
-    total = merge_windows((weights * real).sum(2)[..., None], window, padded)
+    real = window_partition(real.roll((-shift[0], -shift[1]), dims=(1, 2)), window)
+    total = window_reverse((weights * real).sum(2)[..., None], window, padded)
     return crop(total.roll(shift, dims=(1, 2)), (x.shape[1], x.shape[2]))[0, :, :, 0]
 
 
@@ -66,7 +66,7 @@ def stage_attention(backbone: Any, inputs: Tensor) -> list[list[BlockAttention]]
     found: dict[Any, BlockAttention] = {}
 
     def keep(block: Any, args: tuple) -> None:
-        shift = args[1] if len(args) > 1 else (0, 0)
+        shift = block.attn.shift_of(args[0])
         found[block] = BlockAttention(received(block, args[0], shift), block.attn.window, shift)
 
     blocks = [block for stage in backbone.stages for block in stage.blocks]

@@ -1,5 +1,5 @@
-"""What the backbones share: freezing, checkpointing of activations, argument checks."""
-from collections.abc import Iterable, Sequence
+"""What the backbones share: initialisation, loading, freezing, recomputed activations."""
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -55,12 +55,6 @@ class Backbone(BaseModule):
                 part.eval()
         return self
 
-    def run_block(self, block: nn.Module, *inputs: Any) -> Tensor:
-        """Run a block; with ``with_cp``, its activations are computed again in the backward."""
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
-
     def check_input(self, x: Tensor) -> Tensor:
         """Return ``x``, or raise `ValueError` unless it is (B, in_channels, H, W)."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
@@ -74,6 +68,13 @@ class Backbone(BaseModule):
         return x
 
 
+def run_block(block: nn.Module, x: Tensor, with_cp: bool) -> Tensor:
+    """Run a block; with ``with_cp``, its activations are computed again in the backward pass."""
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(block, x, use_reentrant=False)
+    return block(x)
+
+
 def init_linear_and_norm(module: nn.Module) -> None:
     """Weights of linear layers from N(0, 0.02) cut at ±2, norms 1, biases 0.
 
@@ -84,68 +85,3 @@ def init_linear_and_norm(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def is_integer(value: Any, least: int) -> bool:
-    """Whether ``value`` is an `int`, no `bool`, and not under ``least``."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def pair(name: str, value: Any) -> tuple[int, int]:
-    """A size or a (height, width) of positive integers as a pair, else `ValueError`."""
-    sizes = (value, value) if isinstance(value, int) else value
-    if (not isinstance(sizes, Sequence) or len(sizes) != 2
-            or not all(is_integer(size, 1) for size in sizes)):
-        raise ValueError(f'{name} must be a positive integer or a pair (height, width) of them, '
-                         f'got {value!r}')
-    return sizes[0], sizes[1]
-
-
-def check_positive(**arguments: Any) -> None:
-    """Raise `ValueError` unless each is a positive integer or a sequence of them."""
-    for name, value in arguments.items():
-        values = value if isinstance(value, Sequence) else [value]
-        if not values or not all(is_integer(v, 1) for v in values):
-            raise ValueError(f'{name}={value!r} must be a positive integer'
-                             + (' each' if values is value else ''))
-
-
-def check_rates(**arguments: Any) -> None:
-    """Raise `ValueError` unless each is a probability below 1."""
-    for name, rate in arguments.items():
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f'{name}={rate!r} must be a number in [0, 1)')
-
-
-def rising_rates(rate: float, depth: int) -> list[float]:
-    """Rates of stochastic depth, from 0 in the first block linearly to ``rate`` in the last."""
-    return [rate * i / max(depth - 1, 1) for i in range(depth)]
-
-
-def resolve_indices(name: str, value: int | Sequence[int], depth: int) -> tuple[int, ...]:
-    """Indices of layers as a rising tuple of 0 ... depth-1, negative ones counted from the end.
-
-    Raises:
-        ValueError: one is no integer or out of range, or they do not rise.
-    """
-    given = value if isinstance(value, Sequence) else [value]
-    if not given or not all(is_integer(i, -depth) and i < depth for i in given):
-        raise ValueError(f'{name}={value!r} must be integers in '
-                         f'{-depth} ... {depth - 1}')
-    indices = tuple(i + depth if i < 0 else i for i in given)
-    if list(indices) != sorted(set(indices)):
-        raise ValueError(f'{name}={value!r} must rise, without repeats')
-    return indices
-
-
-def check_heads(embed_dims: int, num_heads: int) -> None:
-    """Raise `ValueError` unless the channels divide among the heads."""
-    check_positive(embed_dims=embed_dims, num_heads=num_heads)
-    if embed_dims % num_heads:
-        raise ValueError(f'embed_dims={embed_dims} must be a multiple of num_heads={num_heads}')
-
-
-def check_frozen_stages(frozen_stages: int, depth: int) -> None:
-    """Raise `ValueError` unless -1 <= frozen_stages <= depth."""
-    if not is_integer(frozen_stages, -1) or frozen_stages > depth:
-        raise ValueError(f'frozen_stages={frozen_stages!r} must be an integer in -1 ... {depth}')

@@ -11,17 +11,16 @@ from vit_plugin.layers import Attention, MapAttention, PatchEmbed, TransformerBl
 from vit_plugin.registry import MODELS
 
 from .archs import DEIT, resolve_arch
-from .base import (
-    Backbone,
+from .arguments import (
     check_frozen_stages,
     check_heads,
     check_positive,
     check_rates,
-    init_linear_and_norm,
     pair,
     resolve_indices,
     rising_rates,
 )
+from .base import Backbone, init_linear_and_norm, run_block
 
 OUT_TYPES = ('cls_token', 'featmap')
 
@@ -143,7 +142,7 @@ class DeiT(Backbone):
 
         outs = []
         for i, block in enumerate(self.layers):
-            x = self.run_block(block, x)
+            x = run_block(block, x, self.with_cp)
             if i in self.out_indices:
                 outs.append(self.format_output(self.ln1(x) if i == self.last_layer else x, grid))
         return tuple(outs)

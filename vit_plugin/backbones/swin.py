@@ -6,40 +6,42 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.layers import (
-    PatchEmbed,
-    PatchMerging,
-    SwinBlock,
-    resize_position,
-    round_up,
-    shift_mask,
-)
-from vit_plugin.layers.paths import Path, choose_path
+from vit_plugin.layers import PatchEmbed, PatchMerging, SwinBlock, resize_position
 from vit_plugin.registry import MODELS
 
 from .archs import SWIN, resolve_arch
-from .base import (
-    Backbone,
+from .arguments import (
     check_frozen_stages,
     check_heads,
     check_positive,
     check_rates,
-    init_linear_and_norm,
     pair,
     resolve_indices,
     rising_rates,
 )
+from .base import Backbone, init_linear_and_norm, run_block
 
 
 class SwinStage(nn.Module):
-    """The blocks of one stage and the patch merging after them, if any."""
+    """(B, H, W, C) -> (B, H, W, C), the blocks of one stage.
+
+    It owns the patch merging after them, too, which the backbone calls: a stage's own output is
+    what its norm takes.
+    """
 
     blocks: Sequence[SwinBlock]
 
-    def __init__(self, blocks: Iterable[SwinBlock], downsample: PatchMerging | None) -> None:
+    def __init__(self, blocks: Iterable[SwinBlock], downsample: PatchMerging | None,
+                 with_cp: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
         self.downsample = downsample
+        self.with_cp = with_cp
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = run_block(block, x, self.with_cp)
+        return x
 
 
 @MODELS.register_module()
@@ -124,11 +126,12 @@ class SwinTransformer(Backbone):
         self.drop_after_pos = nn.Dropout(drop_rate)
 
         drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
+        shifts = ((0, 0), (self.window_size[0] // 2, self.window_size[1] // 2))
         last = self.out_indices[-1]
         self.stages = nn.ModuleList(  # type: ignore[assignment]  # indexes like a sequence
-            SwinStage((SwinBlock(features, num_heads, self.window_size, next(drop_paths))
-                       for _ in range(depth)),
-                      PatchMerging(features) if i < last else None)
+            SwinStage((SwinBlock(features, num_heads, self.window_size, shifts[block % 2],
+                                 pad_small_map, next(drop_paths)) for block in range(depth)),
+                      PatchMerging(features) if i < last else None, with_cp)
             for i, (features, depth, num_heads)
             in enumerate(zip(self.num_features[:last + 1], depths, heads)))
         for i in self.out_indices:
@@ -150,25 +153,14 @@ class SwinTransformer(Backbone):
 
         outs = []
         for i, stage in enumerate(self.stages):
-            x = self.run_blocks(stage.blocks, x)
+            x = stage(x)
             if i in self.out_indices:
-                outs.append(getattr(self, f'norm{i}')(x).permute(0, 3, 1, 2).contiguous())
+                # Norms get and give (B, H*W, C), as in the toolkits, whose tools hook them.
+                out = getattr(self, f'norm{i}')(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+                outs.append(out.permute(0, 3, 1, 2).contiguous())
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return tuple(outs)
-
-    def run_blocks(self, blocks: Iterable[nn.Module], x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C), every other block with shifted windows."""
-        height, width = self.window_size
-        shift, mask = (0, 0), None
-        if self.pad_small_map or (x.shape[1] > height and x.shape[2] > width):
-            shift = (height // 2, width // 2)
-            if choose_path(x) not in (Path.CPU, Path.CUDA):  # which need no mask of the whole map
-                padded = (round_up(x.shape[1], height), round_up(x.shape[2], width))
-                mask = shift_mask(padded, self.window_size, shift, x.device)
-        for i, block in enumerate(blocks):
-            x = self.run_block(block, x, shift, mask) if i % 2 else self.run_block(block, x)
-        return x
 
     def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
         if self.frozen_stages < 0:

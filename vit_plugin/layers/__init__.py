@@ -1,4 +1,4 @@
-"""Building blocks in plain torch, one idea per file."""
+"""Building blocks in plain torch, one idea per file: modules that own weights and call ops."""
 from .attention import Attention, MapAttention
 from .blocks import SwinBlock, TransformerBlock
 from .feed_forward import FeedForward
@@ -7,11 +7,9 @@ from .patch_merging import PatchMerging
 from .position import resize_position
 from .residual import DropPath, LayerScale
 from .window_attention import ShiftedWindowAttention, WindowAttention
-from .windows import crop, merge_windows, pad_to_windows, partition_windows, round_up, shift_mask
 
 __all__ = [
     'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'MapAttention', 'PatchEmbed',
     'PatchMerging', 'ShiftedWindowAttention', 'SwinBlock', 'TransformerBlock', 'WindowAttention',
-    'crop', 'merge_windows', 'pad_to_windows', 'partition_windows', 'resize_position', 'round_up',
-    'shift_mask',
+    'resize_position',
 ]

@@ -1,12 +1,12 @@
 """Global self-attention."""
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .linear import linear
+from vit_plugin import ops
+
+from .plain import linear
 from .residual import layer_scale
-from .windows import crop, merge_windows, pad_to_windows, partition_windows
 
 
 class Attention(nn.Module):
@@ -25,7 +25,7 @@ class Attention(nn.Module):
         b, n, c = x.shape
         qkv = linear(self.qkv, x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c)
+        x = ops.attention(q, k, v).transpose(1, 2).reshape(b, n, c)
         return self.gamma1(self.proj_drop(linear(self.proj, x)))
 
 
@@ -47,8 +47,8 @@ class MapAttention(Attention):
     def forward(self, x: Tensor) -> Tensor:
         size = (x.shape[1], x.shape[2])
         window = self.window or size
-        x = pad_to_windows(x, window)
+        x = ops.pad_to_windows(x, window)
         padded = (x.shape[1], x.shape[2])
-        windows = partition_windows(x, window)
+        windows = ops.window_partition(x, window)
         x = super().forward(windows.flatten(0, 1)).reshape(windows.shape)
-        return crop(merge_windows(x, window, padded), size)
+        return ops.crop(ops.window_reverse(x, window, padded), size)

@@ -28,18 +28,18 @@ class TransformerBlock(nn.Module):
 
 
 class SwinBlock(nn.Module):
-    """(B, H, W, C) -> (B, H, W, C), a pre-norm block with attention in windows."""
+    """(B, H, W, C) -> (B, H, W, C), a pre-norm block with attention in (shifted) windows."""
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
+                 shift: tuple[int, int] = (0, 0), pad_small_map: bool = False,
                  drop_path: float = 0.) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(embed_dims)
-        self.attn = ShiftedWindowAttention(embed_dims, num_heads, window)
+        self.attn = ShiftedWindowAttention(embed_dims, num_heads, window, shift, pad_small_map)
         self.norm2 = nn.LayerNorm(embed_dims)
         self.ffn = FeedForward(embed_dims, 4 * embed_dims)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0),
-                mask: Tensor | None = None) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), shift, mask))
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x)))
         return x + self.drop_path(self.ffn(self.norm2(x)))

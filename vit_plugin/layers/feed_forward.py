@@ -1,13 +1,11 @@
 """The block's multi-layer perceptron."""
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from .groups import map_tokens
-from .linear import is_plain, linear
-from .paths import Path, choose_path
-from .recompute import GELULinear
+from vit_plugin import ops
+
+from .plain import is_plain
 from .residual import layer_scale
 
 
@@ -20,19 +18,23 @@ class FeedForward(nn.Module):
         expand = nn.Sequential(nn.Linear(embed_dims, hidden), nn.GELU(), nn.Dropout(drop_rate))
         self.layers = nn.Sequential(expand, nn.Linear(hidden, embed_dims), nn.Dropout(drop_rate))
         self.gamma2 = layer_scale(embed_dims, layer_scale_init_value)
-        self.drop_rate = drop_rate
 
     def forward(self, x: Tensor) -> Tensor:
         layers: Any = self.layers
-        first, gelu, second = layers[0][0], layers[0][1], layers[1]
-        plain = (is_plain(first, nn.Linear) and is_plain(gelu, nn.GELU)
-                 and is_plain(second, nn.Linear))
-        drops = self.training and self.drop_rate > 0.
-        path = choose_path(x) if plain and not drops else Path.PLAIN
-        if path is Path.TRAINING:
-            x = GELULinear.apply(linear(first, x), second.weight, second.bias)
-        elif path is Path.CPU:
-            x = map_tokens(lambda x: linear(second, torch.ops.aten.gelu_(linear(first, x))), x)
+        if is_plain_mlp(layers):
+            first, second = layers[0][0], layers[1]
+            x = ops.mlp(x, first.weight, first.bias, second.weight, second.bias)
         else:
             x = layers(x)
         return self.gamma2(x)
+
+
+def is_plain_mlp(layers: Any) -> bool:
+    """Whether the layers of a `FeedForward` are as it built them, and drop nothing now."""
+    if not (is_plain(layers, nn.Sequential) and is_plain(layers[0], nn.Sequential)):
+        return False
+    parts = [*layers[0], *layers[1:]]
+    kinds = (nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.Dropout)
+    return (len(parts) == len(kinds) and all(map(is_plain, parts, kinds))
+            and parts[1].approximate == 'none'
+            and not any(drop.training and drop.p for drop in (parts[2], parts[4])))

@@ -1,7 +1,7 @@
 """Image to patches."""
 from torch import Tensor, nn
 
-from .windows import pad_to_windows
+from vit_plugin.ops import pad_to_windows
 
 
 class PatchEmbed(nn.Module):

@@ -2,8 +2,9 @@
 import torch
 from torch import Tensor, nn
 
-from .linear import linear
-from .windows import pad_to_windows
+from vit_plugin.ops import pad_to_windows
+
+from .plain import linear
 
 
 class PatchMerging(nn.Module):

@@ -1,27 +1,27 @@
-"""What happens to a residual before it is added."""
+"""Layers of a residual branch: DropPath, LayerScale."""
 import torch
 from torch import Tensor, nn
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, drop a sample's residual with probability ``rate``.
+    """Stochastic depth: in training, drop a sample's residual with probability ``drop_prob``.
 
-    Those kept are divided by ``1 - rate``, as in timm and mmcv.
+    Those kept are divided by ``1 - drop_prob``, as in timm and mmcv.
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, drop_prob: float) -> None:
         super().__init__()
-        self.rate = rate
+        self.drop_prob = drop_prob
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.rate == 0. or not self.training:
+        if self.drop_prob == 0. or not self.training:
             return x
-        keep = 1. - self.rate
+        keep = 1. - self.drop_prob
         kept = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(keep)
         return x * kept.div_(keep)
 
     def extra_repr(self) -> str:
-        return f'rate={self.rate:.3f}'
+        return f'drop_prob={self.drop_prob:.3f}'
 
 
 class LayerScale(nn.Module):

@@ -7,8 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# What a token of another region adds to the attention score; the value of the official code.
+# Added to the attention score of two tokens of different regions; the value of the official code.
 MASKED = -100.0
+
+Size = tuple[int, int]
+# A number of places, also as a tensor () where an exported model decides it when it runs.
+Shift = tuple[int | Tensor, int | Tensor]
 
 
 def round_up(length: int, multiple: int) -> int:
@@ -17,26 +21,48 @@ def round_up(length: int, multiple: int) -> int:
     return (length + multiple - 1) // multiple * multiple
 
 
-def pad_to_windows(x: Tensor, window: tuple[int, int], dims: tuple[int, int] = (1, 2)) -> Tensor:
-    """(B, H, W, C) -> (B, H', W', C): zeros at the bottom and right up to whole windows.
+def pad_to_windows(x: Tensor, window: Size, dims: Size = (1, 2),
+                   value: Tensor | None = None) -> Tensor:
+    """(B, H, W, C) -> (B, H', W', C): pad at the bottom and right up to whole windows.
 
-    ``dims`` are those of H and W, side by side.
+    Args:
+        x: The map.
+        window: (height, width).
+        dims: Those of H and W, side by side.
+        value: (C,) of the padding, for ``dims`` (1, 2); ``None`` for zeros.
     """
-    pad_h, pad_w = (round_up(x.shape[d], length) - x.shape[d] for d, length in zip(dims, window))
+    size = [x.shape[d] for d in dims]
+    pad_h, pad_w = (round_up(length, side) - length for length, side in zip(size, window))
     # A pad of 0 copies; when compiled it does not, and a condition would recompile for some sizes.
-    if torch.compiler.is_compiling() or pad_h or pad_w:
-        x = F.pad(x, (0, 0) * (x.ndim - 1 - dims[1]) + (0, pad_w, 0, pad_h))
-    return x
+    if not (torch.compiler.is_compiling() or pad_h or pad_w):
+        return x
+    x = F.pad(x, (0, 0) * (x.ndim - 1 - dims[1]) + (0, pad_w, 0, pad_h))
+    if value is None:
+        return x
+    rows, columns = (torch.arange(x.shape[d], device=x.device) < length
+                     for d, length in zip(dims, size))
+    return torch.where((rows[:, None] & columns)[..., None], x, value)
 
 
-def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
+def crop(x: Tensor, size: Size) -> Tensor:
     """(B, H', W', C) -> (B, H, W, C): undo `pad_to_windows`."""
     x = x[:, :size[0], :size[1]]
     # Compiled, a layout that depends on whether anything was cut would recompile for some sizes.
     return x.clone(memory_format=torch.contiguous_format) if torch.compiler.is_compiling() else x
 
 
-def partition_windows(x: Tensor, window: tuple[int, int]) -> Tensor:
+def roll(x: Tensor, shift: Shift) -> Tensor:
+    """(B, H, W, C) -> (B, H, W, C): move every token down and right, cyclically."""
+    down, right = shift
+    if isinstance(down, Tensor) or isinstance(right, Tensor):
+        for dim, places in zip((1, 2), shift):
+            length = x.shape[dim]
+            x = x.index_select(dim, (torch.arange(length, device=x.device) - places) % length)
+        return x
+    return x.roll((down, right), dims=(1, 2)) if down or right else x
+
+
+def window_partition(x: Tensor, window: Size) -> Tensor:
     """(B, H, W, C) -> (B, nW, N, C) with N tokens in each of nW windows; H, W whole windows."""
     b, h, w, c = x.shape
     rows, columns = h // window[0], w // window[1]
@@ -44,15 +70,15 @@ def partition_windows(x: Tensor, window: tuple[int, int]) -> Tensor:
     return x.reshape(b, rows * columns, window[0] * window[1], c)
 
 
-def merge_windows(windows: Tensor, window: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """(B, nW, N, C) -> (B, H, W, C): the inverse of `partition_windows` for ``size`` (H, W)."""
+def window_reverse(windows: Tensor, window: Size, size: Size) -> Tensor:
+    """(B, nW, N, C) -> (B, H, W, C): the inverse of `window_partition` for ``size`` (H, W)."""
     b, _, _, c = windows.shape
     rows, columns = size[0] // window[0], size[1] // window[1]
     x = windows.reshape(b, rows, columns, window[0], window[1], c).transpose(2, 3)
     return x.reshape(b, *size, c)
 
 
-def shift_mask(size: tuple[int, int], window: tuple[int, int], shift: tuple[int, int],
+def shift_mask(size: Size, window: Size, shift: Shift,
                device: torch.device | None = None) -> Tensor:
     """Mask (nW, N, N) to add to the scores after a map of ``size`` (H, W) was rolled by -shift.
 
@@ -60,11 +86,11 @@ def shift_mask(size: tuple[int, int], window: tuple[int, int], shift: tuple[int,
     region they come from; pairs of different regions get `MASKED`, all others 0.
     """
 
-    def regions(length: int, window: int, shift: int) -> Tensor:
+    def regions(length: int, window: int, shift: int | Tensor) -> Tensor:
         position = torch.arange(length, device=device)
         return (position >= length - window).int() + (position >= length - shift).int()
 
     rows, columns = (regions(*axis) for axis in zip(size, window, shift))
     region = (3 * rows[:, None] + columns[None, :])[None, :, :, None]
-    region = partition_windows(region, window)[0, :, :, 0]
+    region = window_partition(region, window)[0, :, :, 0]
     return MASKED * (region[:, None, :] != region[:, :, None]).float()

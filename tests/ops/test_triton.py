@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from vit_plugin.layers import ShiftedWindowAttention
+from vit_plugin.ops import backend
+from vit_plugin.ops.attention import takes_triton
 
 triton = pytest.importorskip('triton')
 
@@ -17,31 +19,30 @@ SIZES = [(2, 14, 14), (1, 15, 10), (3, 5, 6)]
 WINDOWS = {(7, 7): 32, (2, 3): 12, (8, 9): 16}
 
 
-def attention(window: tuple[int, int], dim: int) -> ShiftedWindowAttention:
-    torch.manual_seed(0)
-    layer = ShiftedWindowAttention(2 * dim, 2, window)
-    torch.nn.init.normal_(layer.w_msa.relative_position_bias_table)
-    torch.nn.init.normal_(layer.w_msa.qkv.bias)  # what padding attends with
-    return layer
-
-
 def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
-    """Raise unless `forward_fused` equals the plain way, that of training, everywhere."""
+    """Raise unless the kernel equals the reference everywhere."""
     for window, dim in WINDOWS.items():
-        layer = attention(window, dim).to(device, dtype)
-        for size in SIZES:
-            x = torch.randn(*size, 2 * dim).to(device, dtype)
-            for shift in ((0, 0), (window[0] // 2, window[1] // 2)):
-                expected = layer(x, shift).detach()
+        for shift in ((0, 0), (window[0] // 2, window[1] // 2)):
+            torch.manual_seed(0)
+            layer = ShiftedWindowAttention(2 * dim, 2, window, shift, pad_small_map=True)
+            torch.nn.init.normal_(layer.w_msa.relative_position_bias_table)
+            torch.nn.init.normal_(layer.w_msa.qkv.bias)  # what padding attends with
+            layer.to(device, dtype)
+            for size in SIZES:
+                x = torch.randn(*size, 2 * dim).to(device, dtype)
                 with torch.no_grad():
-                    found = layer.forward_fused(x, shift)
+                    with backend('reference'):
+                        expected = layer(x)
+                    with backend('triton'):
+                        assert takes_triton(x)
+                        found = layer(x)
                 worst = (found - expected).abs().max() / expected.abs().max()
                 assert worst <= tolerance, (window, size, shift, worst)
 
 
 def test_interpreted() -> None:
     """Triton reads the variable when a kernel is defined, hence another process."""
-    subprocess.run([sys.executable, '-m', 'tests.layers.test_fused'], check=True, timeout=300,
+    subprocess.run([sys.executable, '-m', 'tests.ops.test_triton'], check=True, timeout=300,
                    cwd=Path(__file__).parents[2], env={**os.environ, 'TRITON_INTERPRET': '1'})
 
 
@@ -58,7 +59,7 @@ def test_compiles_for_gpus(window: tuple[int, int], capability: int) -> None:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from vit_plugin.layers.fused import attend
+    from vit_plugin.ops.attention.triton import attend
     constants = dict(WINDOW_H=window[0], WINDOW_W=window[1], HEADS=3, DIM=32, DIM_BLOCK=32,
                      BLOCK=64, SHIFTED=True, MASK=-100.)
     types = {name: '*bf16' if name in ('qkv', 'padding', 'bias', 'out') else 'i32'

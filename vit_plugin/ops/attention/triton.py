@@ -8,34 +8,28 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .windows import MASKED
+from ..windows import MASKED, Shift, Size
 
 # Tokens that a program takes at a time, at least and at most; tl.dot takes no fewer than 16.
 MIN_BLOCK, MAX_BLOCK = 16, 64
 
 
-def window_attention(qkv: Tensor, padding: Tensor, bias: Tensor, window: tuple[int, int],
-                     shift: tuple[int, int]) -> Tensor:
-    """Queries, keys and values (B, H, W, 3C) -> (B, H, W, C).
-
-    Args:
-        qkv: Of each token, heads side by side.
-        padding: (3C,) those of the padding, which takes part as keys and values.
-        bias: (heads, N, N) to add to the scores in a window of N tokens.
-        window: (height, width).
-        shift: (height, width).
-    """
+def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: Size,
+                     shift: Shift, scale: float | None) -> Tensor:
+    """See `vit_plugin.ops.window_attention`."""
     batch, height, width, channels = qkv.shape
     heads, length, _ = bias.shape
     rows, columns = triton.cdiv(height, window[0]), triton.cdiv(width, window[1])
     dim = channels // 3 // heads
+    scale = dim**-0.5 if scale is None else scale
+    padding = qkv.new_zeros(channels) if padding is None else padding.to(qkv.dtype).contiguous()
     block = min(MAX_BLOCK, max(MIN_BLOCK, triton.next_power_of_2(length)))
     out = qkv.new_empty(batch, height, width, channels // 3)
     if batch:
         grid = (batch * rows * columns, heads, triton.cdiv(length, block))
         with torch.cuda.device_of(qkv):
             attend[grid](qkv.contiguous(), padding, bias.to(qkv.dtype).contiguous(), out,
-                         height, width, rows, columns, *shift, dim**-0.5, *window, heads, dim,
+                         height, width, rows, columns, *shift, scale, *window, heads, dim,
                          max(MIN_BLOCK, triton.next_power_of_2(dim)), block,
                          shift != (0, 0), MASKED)
     return out

@@ -1,16 +1,22 @@
 """oneDNN's matrix product gives what torch's layer gives, and only where it may."""
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import nn
 
-import vit_plugin.layers.linear as linear_module
-from vit_plugin.layers.linear import is_plain, linear
+from vit_plugin.layers.plain import linear
+from vit_plugin.ops import backend, backends
 
 
 @pytest.fixture(autouse=True)
-def _onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+def _onednn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Also on processors where MKL's is as fast."""
-    monkeypatch.setattr(linear_module, 'USES_ONEDNN', torch.backends.mkldnn.is_available())
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip('torch was built without oneDNN')
+    monkeypatch.setattr(backends, 'why_not', lambda name: None)
+    with backend('onednn'):
+        yield
 
 
 @pytest.mark.parametrize('shape', [(5, 8), (2, 3, 4, 8), (0, 8)], ids=str)
@@ -62,14 +68,3 @@ def test_precision_is_that_of_the_layer() -> None:
         with torch.autocast('cpu', torch.bfloat16):
             assert linear(layer, x).dtype == torch.bfloat16
         assert linear(layer.double(), x.double()).dtype == torch.float64
-
-
-def test_hooks_and_adapters_are_called() -> None:
-    layer, seen = nn.Linear(8, 6), []
-    assert is_plain(layer, nn.Linear)
-    layer.register_forward_hook(lambda *args: seen.append(args))
-    with torch.no_grad():
-        linear(layer, torch.randn(5, 8))
-    assert len(seen) == 1
-    adapted = nn.utils.parametrizations.weight_norm(nn.Linear(8, 6))
-    assert not is_plain(adapted, nn.Linear)

@@ -1,0 +1,99 @@
+"""Attention in windows on the CPU, in groups, is the reference's in value and gradients."""
+import pytest
+import torch
+from torch import Tensor
+from torch.autograd import gradcheck, gradgradcheck
+
+from vit_plugin.ops.attention import cpu, reference
+from vit_plugin.ops.attention.cpu import TOKENS, GroupedAttention, map_windows, window_groups
+
+# (batch, height, width): more than a group, padded, fewer tokens than a window, several maps in a
+# group, padding that the shift brings into the window before the last.
+SIZES = [(1, 49, 49), (3, 50, 43), (2, 4, 60), (1, 7, 5), (5, 14, 14), (2, 8, 8)]
+WINDOW = (7, 7)
+
+
+def inputs_of(size: tuple[int, int, int], dtype: torch.dtype = torch.float32,
+              window: tuple[int, int] = WINDOW) -> list[Tensor]:
+    """qkv, padding, bias."""
+    torch.manual_seed(0)
+    n = window[0] * window[1]
+    return [torch.randn(shape, dtype=dtype, requires_grad=True)
+            for shape in ((*size, 24), (24,), (2, n, n))]
+
+
+@pytest.mark.parametrize('shift', [(0, 0), (3, 3), (0, 2)], ids=str)
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_equals_the_reference(size: tuple[int, int, int], shift: tuple[int, int]) -> None:
+    inputs = inputs_of(size)
+    for scale in (None, 0.5):
+        expected, found = (way.window_attention(*inputs, WINDOW, shift, scale)
+                           for way in (reference, cpu))
+        torch.testing.assert_close(found, expected)
+        with torch.no_grad():
+            inferred = cpu.window_attention(*inputs, WINDOW, shift, scale)
+        torch.testing.assert_close(inferred, expected)
+        weights = torch.randn(expected.shape)
+        for a, b in zip(*(torch.autograd.grad((out * weights).sum(), inputs, allow_unused=True)
+                          for out in (found, expected))):
+            # Where nothing is padded the reference does not use the padding.
+            torch.testing.assert_close(a, 0 * a if b is None else b, rtol=1e-4, atol=1e-4)
+
+
+def test_padding_may_be_zeros() -> None:
+    qkv, padding, bias = inputs_of((2, 8, 5))
+    expected = reference.window_attention(qkv, padding * 0, bias, WINDOW, (3, 3), None)
+    for way in (reference, cpu):
+        found = way.window_attention(qkv, None, bias, WINDOW, (3, 3), None)
+        torch.testing.assert_close(found, expected)
+        found.sum().backward()
+
+
+def test_gradients_and_theirs() -> None:
+    qkv, padding, bias = inputs_of((1, 5, 3), torch.float64, (2, 2))
+    assert gradcheck(GroupedAttention.apply, (qkv, padding, bias, (2, 2), (1, 1), None))
+    assert gradgradcheck(GroupedAttention.apply, (qkv, padding, bias, (2, 2), (1, 1), None))
+
+
+def test_bfloat16_gradients_are_computed_in_float32() -> None:
+    inputs = inputs_of((2, 8, 8), torch.bfloat16)
+    found = torch.autograd.grad(cpu.window_attention(*inputs, WINDOW, (3, 3), None).sum(), inputs)
+    precise = [x.detach().float().requires_grad_() for x in inputs]
+    expected = torch.autograd.grad(
+        cpu.window_attention(*precise, WINDOW, (3, 3), None).sum(), precise)
+    for a, b in zip(found, expected):
+        assert a.dtype == torch.bfloat16
+        assert (a - b).abs().max() <= 2e-2 * b.abs().max()
+
+
+@pytest.mark.parametrize('shift', [(0, 0), (3, 3)])
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_every_token_is_in_one_window(size: tuple[int, int, int], shift: tuple[int, int]) -> None:
+    numbers = torch.arange(size[0] * size[1] * size[2])
+    found = [numbers[part][group.numbers()]
+             for part, group in window_groups(size[0], size[1:], WINDOW, shift)]
+    assert torch.cat(found).sort().values.equal(numbers)
+    assert max(map(len, found)) <= TOKENS
+
+
+def test_what_is_kept_does_not_grow_with_the_batch() -> None:
+    """Batch 64 of 96x96 maps in windows of 12: 324 MiB were kept before."""
+    map_windows.cache_clear()
+    for batch in (1, 64):
+        list(window_groups(batch, (96, 96), (12, 12), (6, 6)))
+    assert map_windows.cache_info().currsize == 1
+    kept = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes()
+            for _, group in map_windows((96, 96), (12, 12), (6, 6))
+            for x in (group.tokens, group.kinds, group.masks, group.inside) if x is not None}
+    assert sum(kept.values()) <= 2**20
+
+
+def test_what_inference_keeps_serves_training() -> None:
+    """Tensors made in inference mode cannot be saved for a backward pass."""
+    map_windows.cache_clear()
+    reference.kept_mask.cache_clear()
+    inputs = inputs_of((2, 8, 8))
+    for way in (cpu, reference):
+        with torch.inference_mode():
+            way.window_attention(*inputs, WINDOW, (3, 3), None)
+        way.window_attention(*inputs, WINDOW, (3, 3), None).sum().backward()
