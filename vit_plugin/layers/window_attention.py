@@ -1,4 +1,7 @@
 """Swin's attention in (shifted) windows with a relative position bias."""
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -7,6 +10,8 @@ from vit_plugin.ops.attention.reference import is_exporting
 
 from .plain import is_plain
 
+INDEX = 'relative_position_index'
+
 
 def relative_position_index(window: tuple[int, int]) -> Tensor:
     """(N, N) rows of the bias table, one for each pair of the window's N = h*w tokens.
@@ -14,7 +19,9 @@ def relative_position_index(window: tuple[int, int]) -> Tensor:
     Entry (i, j) numbers the offset from token j to token i, row by row: Swin, equation 4.
     """
     height, width = window
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing='ij')
+    # On the CPU, whatever the default device is: on 'meta' it would have no values.
+    y, x = torch.meshgrid(torch.arange(height, device='cpu'), torch.arange(width, device='cpu'),
+                          indexing='ij')
     y, x = y.flatten(), x.flatten()
     dy = y[:, None] - y[None, :] + height - 1
     dx = x[:, None] - x[None, :] + width - 1
@@ -22,7 +29,11 @@ def relative_position_index(window: tuple[int, int]) -> Tensor:
 
 
 class WindowAttention(nn.Module):
-    """(B, H, W, C) -> (B, H, W, C), the tokens of each window attending to each other."""
+    """(B, H, W, C) -> (B, H, W, C), the tokens of each window attending to each other.
+
+    ``relative_position_index`` follows from the window. It is in the state dict, as in OpenMMLab's
+    Swins, but no buffer: nothing that moves, averages or loads buffers can change it.
+    """
 
     relative_position_index: Tensor
 
@@ -32,8 +43,7 @@ class WindowAttention(nn.Module):
         self.num_heads = num_heads
         num_offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, num_heads))
-        # In the state dict for OpenMMLab's sake, whose Swins have it there.
-        self.register_buffer('relative_position_index', relative_position_index(window))
+        self._set_index()
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
@@ -53,7 +63,32 @@ class WindowAttention(nn.Module):
 
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
-        return self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
+        table = self.relative_position_bias_table
+        return table[self.relative_position_index.to(table.device)].permute(2, 0, 1)
+
+    def _set_index(self) -> None:
+        device = self.relative_position_bias_table.device
+        index = relative_position_index(self.window)
+        self.relative_position_index = index if device.type == 'meta' else index.to(device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> 'WindowAttention':
+        super()._apply(fn, recurse)
+        self._set_index()
+        return self
+
+    def _save_to_state_dict(self, destination: MutableMapping[str, Any], prefix: str,
+                            keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + INDEX] = self.relative_position_index.clone()
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict,
+                              strict: bool, missing_keys: list, unexpected_keys: list,
+                              error_msgs: list) -> None:
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys,
+                                      unexpected_keys, error_msgs)
+        if prefix + INDEX in unexpected_keys:
+            unexpected_keys.remove(prefix + INDEX)
+        self._set_index()
 
 
 class ShiftedWindowAttention(nn.Module):
