@@ -12,7 +12,7 @@ model = dict(backbone=dict(arch='base', img_size=384, window_size=12, drop_path_
 
 # TEST.CROP: False in the official configs of 384: the whole image, squeezed.
 test_pipeline = [
-    dict(type='LoadImageFromFile', imdecode_backend='pillow'),
+    dict(type='vit_plugin.LoadImage'),
     dict(type='Resize', scale=(384, 384), backend='pillow', interpolation='bicubic'),
     dict(type='PackInputs'),
 ]

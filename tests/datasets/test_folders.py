@@ -56,6 +56,67 @@ def test_wrong_data_root_and_empty_classes(image_folder: Path, tmp_path: Path) -
         build('ImageFolder', data_root=str(tmp_path / 'gap'))
 
 
+def logged(tmp_path: Path) -> Callable[[], str]:
+    """What is logged from now on, as by a runner."""
+    log = tmp_path / 'data.log'
+    MMLogger.get_instance(tmp_path.name, log_file=str(log))
+    return log.read_text
+
+
+ENDINGS = ['.webp', '.tiff', '.TIF', '.WEBP', '.Jpg', '.gif', '.jp2', '.jfif', '.tga']
+
+
+@pytest.mark.parametrize('kind', ['ImageFolder', 'ImageNet'])
+def test_images_of_every_ending_are_read(kind: str, image_folder: Path, tmp_path: Path) -> None:
+    """mmpretrain's passes over most of these without a word."""
+    copytree(image_folder, tmp_path / 'folder')
+    for ending in ENDINGS:
+        with Image.open(image_folder / 'dark/0.png') as image:
+            image.save(tmp_path / f'folder/dark/more{ending}')
+    dataset = build(kind, data_root=str(tmp_path / 'folder'), metainfo=dict(
+        classes=('dark', 'light')))
+    found = {Path(dataset.get_data_info(i)['img_path']).name for i in range(len(dataset))}
+    assert found == {f'{i}.png' for i in range(4)} | {f'more{ending}' for ending in ENDINGS}
+    assert len(dataset) == 8 + len(ENDINGS)
+    assert LoadImage()(dataset.get_data_info(0))['img'].shape == (64, 64, 3)
+
+
+def test_files_that_are_passed_over_are_named(image_folder: Path, tmp_path: Path) -> None:
+    copytree(image_folder, tmp_path / 'folder')
+    for name in ('dark/1.heic', 'light/2.HEIC', 'light/notes.txt', 'dark/without_ending',
+                 'beside.png', '.hidden'):
+        (tmp_path / 'folder' / name).write_bytes(b'')
+    said = logged(tmp_path)
+    assert len(build('ImageFolder', data_root=str(tmp_path / 'folder'))) == 8
+    assert "folder': 5 files are passed over" in said()
+    for name in ('dark/1.heic', 'light/2.HEIC', 'light/notes.txt', 'dark/without_ending',
+                 'beside.png'):
+        assert name in said()
+    assert 'hidden' not in said()
+
+
+def test_images_that_were_left_out_on_purpose(image_folder: Path, tmp_path: Path) -> None:
+    """``extensions`` is the user's word: what else there is gets counted, not read."""
+    copytree(image_folder, tmp_path / 'folder')
+    (tmp_path / 'folder/dark/0.png').rename(tmp_path / 'folder/dark/0.jpg')
+    said = logged(tmp_path)
+    assert len(build('ImageFolder', data_root=str(tmp_path / 'folder'), extensions=('.png', ))) == 7
+    assert "1 file is passed over: dark/0.jpg" in said()
+
+
+def test_folder_of_other_files_alone(image_folder: Path, tmp_path: Path) -> None:
+    copytree(image_folder, tmp_path / 'folder')
+    for i in range(4):
+        (tmp_path / f'folder/dark/{i}.png').rename(tmp_path / f'folder/dark/{i}.heic')
+    with pytest.raises(ValueError, match=r"1 of 2 classes in '.*folder' have no images: dark; "
+                                         r'4 files are passed over: dark/0\.heic, .*extensions='):
+        build('ImageFolder', data_root=str(tmp_path / 'folder'))
+    for i in range(4):
+        (tmp_path / f'folder/light/{i}.png').rename(tmp_path / f'folder/light/{i}.heic')
+    with pytest.raises(ValueError, match=r"'.*folder' holds no images; 8 files are passed over"):
+        build('ImageFolder', data_root=str(tmp_path / 'folder'))
+
+
 def test_wrong_data_root_ends_the_tool_before_training(
         tool: Callable[..., None], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"Error: there is no folder '/absent/train'"):

@@ -34,7 +34,7 @@ def given_samples(images: list[str]) -> list[Sample]:
 def test_samples(subject: Subject, count: int) -> list[Sample]:
     """Images spread evenly over the config's test data, with their ground truth."""
     dataset = subject.dataset
-    steps = [step for step in test_dataset(subject.cfg).pipeline if step.type.endswith('File')]
+    steps = [step for step in test_dataset(subject.cfg).pipeline if 'LoadImage' in step.type]
     with subject.scope():
         load = Compose(steps + annotation_steps(subject)[:1])
         infos = [dataset.get_data_info(i) for i in spread(count, len(dataset))]
