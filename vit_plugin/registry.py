@@ -89,3 +89,4 @@ DATASETS = PluginRegistry('dataset', parent=mmengine_registry.DATASETS, scope='v
 DATA_SAMPLERS = PluginRegistry(
     'data sampler', parent=mmengine_registry.DATA_SAMPLERS, scope='vit_plugin')
 TRANSFORMS = PluginRegistry('transform', parent=mmengine_registry.TRANSFORMS, scope='vit_plugin')
+METRICS = PluginRegistry('metric', parent=mmengine_registry.METRICS, scope='vit_plugin')

@@ -1,11 +1,31 @@
-"""COCO data sets that are checked before training; they need mmdet."""
+"""COCO data sets that are checked before training, and their metric; they need mmdet."""
 import os
+from collections import Counter
 from typing import Any
 
 from mmdet import datasets
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.evaluation import metrics
+from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 
-from vit_plugin.registry import DATASETS
+from vit_plugin.datasets.coco_fields import check_required, fill_in
+from vit_plugin.datasets.loading import read_size
+from vit_plugin.registry import DATASETS, METRICS
 from vit_plugin.wording import shorten
+
+
+class CheckedCOCO(COCO):
+    """pycocotools' ``COCO``, but what a file must have is asked for by name."""
+
+    def __init__(self, annotation_file: str | None = None) -> None:
+        self.path = annotation_file
+        super().__init__(annotation_file)
+
+    def createIndex(self) -> None:  # noqa: N802 (pycocotools' name)
+        """Index the content; a missing id is a ``KeyError`` there."""
+        check_required(self.dataset, str(self.path))
+        super().createIndex()
 
 
 @DATASETS.register_module()
@@ -15,18 +35,28 @@ class CocoDataset(datasets.CocoDataset):
     mmdet passes over annotations of a category that the file does not define, and over classes
     that the file does not have. It numbers the labels in the order of the file, so that classes in
     another order give predictions wrong names. ``classes`` may still be a part of the categories.
-    Images that are missing are named before training, not when their turn comes.
+    Images that are missing are named before training, not when their turn comes. ``area``,
+    ``iscrowd``, ``bbox``, ``height`` and ``width`` are filled in where they are absent or empty, as
+    far as they follow from the rest: from the mask or box, and from the image.
     """
+
+    COCOAPI = CheckedCOCO
 
     def load_data_list(self) -> list[dict]:
         """The images with their annotations.
 
         Raises:
             ValueError: an annotation's category is not in the file, ``classes`` are not a part
-                of its categories, in its order, or an image is not on the disk.
+                of its categories, in its order, an image is not on the disk, or something is
+                absent that does not follow from the rest.
         """
         self.categories: dict[int, dict] = {}
+        self.added: dict[str, Counter] = {'images': Counter(), 'annotations': Counter()}
         samples = super().load_data_list()
+        added = [f'{", ".join(keys)} of {max(keys.values())} {part}'
+                 for part, keys in self.added.items() if keys]
+        if added:
+            print_log(f"'{self.ann_file}': filled in what it lacks: {', '.join(added)}", 'current')
         if samples:
             self.check_classes()
         if self.backend_args is None:
@@ -49,7 +79,9 @@ class CocoDataset(datasets.CocoDataset):
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict | list[dict]:
         """One image; its annotations must be of categories in the file."""
         self.categories = self.coco.cats  # mmdet deletes coco when it has read all images
+        self.added['images'].update(self.fill_in_size(raw_data_info['raw_img_info']))
         for annotation in raw_data_info['raw_ann_info']:
+            self.added['annotations'].update(fill_in(annotation, self.ann_file))
             if annotation['category_id'] not in self.categories:
                 raise ValueError(
                     f"annotation {annotation['id']} of the image "
@@ -58,6 +90,21 @@ class CocoDataset(datasets.CocoDataset):
                     f'categories {shorten(map(str, self.categories), 10)}: correct the '
                     'annotation, or add the category')
         return super().parse_data_info(raw_data_info)
+
+    def fill_in_size(self, image: dict[str, Any]) -> list[str]:
+        """Add ``height`` and ``width`` from the image where they are absent, and name them."""
+        missing = [key for key in ('height', 'width') if not image.get(key)]
+        if missing:
+            path = os.path.join(self.data_prefix['img'], image['file_name'])
+            try:
+                with get_local_path(path, backend_args=self.backend_args) as local_path:
+                    size = dict(zip(('width', 'height'), read_size(local_path)))
+            except OSError as error:
+                raise ValueError(
+                    f"the image '{path}' has no {' or '.join(missing)} in '{self.ann_file}', and "
+                    f'cannot be read to find out ({type(error).__name__}: {error})') from error
+            image.update({key: size[key] for key in missing})
+        return missing
 
     def check_classes(self) -> None:
         """Compare ``classes`` with the categories of the file."""
@@ -79,3 +126,31 @@ class CocoDataset(datasets.CocoDataset):
                 f"the classes must be in the order of the categories in '{self.ann_file}', each "
                 f'once, or predictions get wrong names: classes={tuple(classes)}, but the file has '
                 f'{tuple(found)}')
+
+
+@METRICS.register_module()
+class CocoMetric(metrics.CocoMetric):
+    """mmdet's ``CocoMetric``, but its file may lack what `CocoDataset` fills in.
+
+    pycocotools, which computes it, needs ``area`` and ``iscrowd`` of every annotation, and for
+    masks the sizes of the images; these come from the evaluated images.
+    """
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """The metrics of mmdet.
+
+        Raises:
+            ValueError: something is absent that does not follow from the rest.
+        """
+        if self._coco_api is not None:
+            for image, _ in results:
+                known = self._coco_api.imgs[image['img_id']]
+                known.update({key: image[key] for key in ('height', 'width') if not known.get(key)})
+            for annotation in self._coco_api.anns.values():
+                fill_in(annotation, 'ann_file')
+            for image in self._coco_api.imgs.values():
+                if 'segm' in self.metrics and not (image.get('height') and image.get('width')):
+                    raise ValueError(
+                        f"the image '{image['file_name']}' has no height or width in ann_file of "
+                        'the evaluator, and was not evaluated: add them, or evaluate all images')
+        return super().compute_metrics(results)

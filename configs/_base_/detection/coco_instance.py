@@ -33,7 +33,7 @@ val_dataloader = dict(
                  ann_file='annotations/instances_val2017.json',
                  data_prefix=dict(img='val2017/'), test_mode=True, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'],
+val_evaluator = dict(type='vit_plugin.CocoMetric', metric=['bbox', 'segm'],
                      ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 auto_scale_lr = dict(enable=False, base_batch_size=16)
