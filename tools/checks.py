@@ -17,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.hooks import LabelCheckHook
 
 TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
 # What mmengine reads at the top of a config.
@@ -126,6 +127,9 @@ def check_data(runner: Runner, *splits: str) -> None:
     """Stop if the data have other classes than the model, or are less than a batch."""
     if not isinstance(runner, Runner):
         return  # mmengine's FlexibleRunner has no model before training
+    if runner.cfg.get('default_scope') == 'mmseg' \
+            and not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks):
+        runner.register_hook(LabelCheckHook())
     for split in splits:
         loader = getattr(getattr(runner, f'{split}_loop'), 'dataloader', None)
         if loader is not None:

@@ -1,22 +1,27 @@
 """Data that is odd trains on; data that is wrong is refused by name."""
 import json
 import shutil
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mmengine.registry
 import numpy as np
 import pytest
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from mmseg.datasets import LoadAnnotations
 from PIL import Image
 
 from tests.conftest import ROOT
 from tests.dense.shrink import shrunk
 from tests.dense.test_inference import DETECTION, SEGMENTATION
 from tests.test_configs_dense import build
+from vit_plugin.transforms import CheckLabels
 
 
 def one_step(cfg: Config) -> None:
@@ -156,6 +161,84 @@ def test_label_out_of_range_is_refused_with_the_files_name(ade: Path, tmp_path: 
     with pytest.raises(ValueError, match=r'annotations/2\.png.*label\(s\) \[151\], but the model '
                                          r'has 150 classes: 1 \.\.\. 150'):
         one_step(fill_labels(ade, tmp_path / 'ade', 151))
+
+
+@pytest.mark.parametrize(('array', 'name', 'message'), [
+    (np.uint16(300), 'png', r'\[300\] in 16 bits, which are read as \[44\]'),
+    (np.int32(70000), 'tif', r'\[70000\] in 32 bits, which are read as \[112\]'),
+    (np.float32(1.5), 'tif', r'\[1\.5\] in 32 bits, which are read as \[1\]'),
+], ids=['16', '32', 'float'])
+@pytest.mark.parametrize('num_classes', [150, 400, None])
+def test_labels_of_more_than_8_bits_are_refused(
+        array: np.generic, name: str, message: str, num_classes: int | None,
+        tmp_path: Path) -> None:
+    """mmseg's 8 bits make another label of them."""
+    path = tmp_path / f'map.{name}'
+    Image.fromarray(np.full((8, 8), array)).save(path)
+    with pytest.raises(ValueError, match=rf"map\.{name}' holds the value\(s\) {message}: save it"):
+        read_labels(path, num_classes)
+
+
+@pytest.mark.parametrize('bits', [2, 4])
+def test_labels_of_few_bits_are_refused(bits: int, tmp_path: Path) -> None:
+    """Pillow stretches grey ones over 0 ... 255; a palette's are right."""
+    labels = np.tile(np.arange(4, dtype=np.uint8), (8, 2))
+    image = Image.fromarray(labels).convert('P')
+    image.putpalette(range(3 * 2**bits))
+    image.save(tmp_path / 'palette.png', bits=bits)
+    assert (read_labels(tmp_path / 'palette.png', 4) == labels).all()
+    path = tmp_path / 'map.png'
+    path.write_bytes(grey_from_palette((tmp_path / 'palette.png').read_bytes()))
+    read = 255 // (2**bits - 1), 2 * (255 // (2**bits - 1))
+    with pytest.raises(ValueError, match=rf"holds the value\(s\) \[1, 2.*\] in {bits} bits, which "
+                                         rf'are read as \[{read[0]}, {read[1]}'):
+        read_labels(path, 150)
+
+
+def grey_from_palette(content: bytes) -> bytes:
+    """The same PNG, whose pixels are grey values instead of numbers in a palette."""
+    chunks, position = [content[:8]], 8
+    while position < len(content):
+        size = int.from_bytes(content[position:position + 4], 'big')
+        kind = content[position + 4:position + 8]
+        data = content[position + 8:position + 8 + size]
+        if kind == b'IHDR':
+            data = data[:9] + b'\0' + data[10:]
+        if kind != b'PLTE':
+            chunks.append(size.to_bytes(4, 'big') + kind + data
+                          + zlib.crc32(kind + data).to_bytes(4, 'big'))
+        position += 12 + size
+    return b''.join(chunks)
+
+
+@pytest.mark.parametrize('array', [
+    np.uint16([[0, 1], [2, 3]]), np.uint16([[0, 1], [2, 65535]]), np.int32([[0, 1], [2, -1]]),
+    np.array([[False, True], [True, False]])], ids=['16 bits', '65535', '-1', '1 bit'])
+def test_labels_that_fit_into_8_bits_are_right(array: np.ndarray, tmp_path: Path) -> None:
+    """Whatever the file's bits; 65535 and -1 are usual for pixels without a label."""
+    Image.fromarray(array).save(tmp_path / 'map.tif')
+    expected = np.where(array.astype(int) % 65536 == 65535, 255, array)
+    assert (read_labels(tmp_path / 'map.tif', 4) == expected).all()
+
+
+def read_labels(path: Path, num_classes: int | None) -> np.ndarray:
+    """The map as mmseg reads it, if it is right."""
+    results = dict(seg_map_path=str(path), reduce_zero_label=False, seg_fields=[])
+    return CheckLabels(num_classes)(LoadAnnotations()(results))['gt_seg_map']
+
+
+def test_labels_are_checked_in_evaluation_too(ade: Path, tmp_path: Path) -> None:
+    """There the image is resized before its map is loaded; the inferencers load none."""
+    cfg = fill_labels(ade, tmp_path / 'ade', 1)
+    Image.fromarray(np.full((64, 64), 300, np.uint16)).save(tmp_path / 'ade/annotations/3.png')
+    dataset = cfg.val_dataloader.dataset
+    dataset.pipeline[1].update(scale=(32, 32))
+    init_default_scope('mmseg')
+    dataset = mmengine.registry.DATASETS.build(dataset)
+    assert dataset[0]['data_samples'].gt_sem_seg.shape == (64, 64)
+    with pytest.raises(ValueError, match=r'annotations/3\.png.* \[300\] in 16 bits'):
+        dataset[3]
+    assert CheckLabels()(dict(img=0)) == dict(img=0)
 
 
 def test_coloured_label_map_is_refused_with_the_files_name(ade: Path, tmp_path: Path) -> None:

@@ -3,14 +3,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from PIL import Image
 
 from tests.conftest import ROOT
+from tests.dense.shrink import shrunk
+from tests.test_configs_dense import build
 from tests.tools.conftest import Run
 
+SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
 pytestmark = pytest.mark.usefixtures('fast')
 
 WARM_UP = """
@@ -76,8 +81,7 @@ def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
 def test_crop_and_padding_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     import checks
-    cfg = Config.fromfile(
-        ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py')
+    cfg = Config.fromfile(SEGMENTATION)
     assert checks.check_settings(cfg) == []
     cfg.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
     note, = checks.check_settings(cfg)
@@ -123,3 +127,22 @@ def test_an_image_that_cannot_be_read(stopped: Run, config: Path, work: Path,
                    'train_dataloader.num_workers=1')
     assert 'an image is damaged, or no image: take it out of the data' in said
     assert 'dark/0.png' in said
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: Run) -> None:
+    """mmseg: loss 0, accuracy 100, mIoU nan. Also in a config without the hook."""
+    shutil.copytree(ade, tmp_path / 'ade')
+    for path in (tmp_path / 'ade/annotations').iterdir():
+        Image.fromarray(np.full((64, 64), 255, np.uint8)).save(path)
+    cfg = Config(shrunk(SEGMENTATION, ade)._cfg_dict.to_dict())  # loaders that share nothing
+    cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path / 'ade')
+    hooks = cfg.pop('custom_hooks') if split == 'train' else cfg.custom_hooks
+    assert hooks == [dict(type='vit_plugin.LabelCheckHook')]
+    cfg.dump(tmp_path / f'labels_{split}.py')
+    torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'model.pth')
+    tool = ('test', tmp_path / f'labels_{split}.py', tmp_path / 'model.pth')
+    if split != 'test':
+        tool = ('train', tool[1])
+    said = stopped(*tool, '--work-dir', tmp_path / 'work')
+    assert 'Error: all pixels of all 4 label maps are ignored' in said

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 
 from vit_plugin.registry import TRANSFORMS
+from vit_plugin.transforms.label_maps import check_depth
 
 
 @TRANSFORMS.register_module()
@@ -30,29 +31,36 @@ class CheckLabels:
     """Refuse a label out of range or a map of another size, after mmseg's ``LoadAnnotations``.
 
     On a GPU, such a label ends in a device-side assertion that names neither file nor label; a map
-    of another size than its image is trained on, or fails when a batch is put together.
+    of another size than its image is trained on, or fails when a batch is put together. Labels that
+    8 bits do not hold are looked for in the file, as ``LoadAnnotations`` makes others of them.
 
     Args:
-        num_classes: Labels are 0 ... num_classes - 1, after ``reduce_zero_label``.
+        num_classes: Labels are 0 ... num_classes - 1, after ``reduce_zero_label``. ``None`` leaves
+            their range unchecked.
         ignore_index: This label is allowed, too.
     """
 
-    def __init__(self, num_classes: int, ignore_index: int = 255) -> None:
+    def __init__(self, num_classes: int | None = None, ignore_index: int = 255) -> None:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
         """Return ``results``, or raise `ValueError` with the file's name."""
+        if 'gt_seg_map' not in results:  # the toolkits' inferencers load none
+            return results
         labels = results['gt_seg_map']
         if labels.ndim != 2:
             raise ValueError(
                 f"the label map '{results['seg_map_path']}' is a colour image, of shape "
                 f'{labels.shape}: it must have one channel, whose values are the labels')
-        if labels.shape != results.get('img_shape', labels.shape):
+        check_depth(results['seg_map_path'])
+        if labels.shape != results.get('ori_shape', labels.shape):
             raise ValueError(
                 f"the label map '{results['seg_map_path']}' has {labels.shape} pixels (height, "
-                f"width), but its image '{results.get('img_path')}' has {results['img_shape']}: "
+                f"width), but its image '{results.get('img_path')}' has {results['ori_shape']}: "
                 'they must be the same')
+        if self.num_classes is None:
+            return results
         wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
         if wrong.size:
             shift = 1 if results.get('reduce_zero_label') else 0

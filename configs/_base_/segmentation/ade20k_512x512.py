@@ -16,6 +16,7 @@ test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='vit_plugin.CheckLabels'),
     dict(type='PackSegInputs'),
 ]
 # For test-time augmentation: the image and its mirror image, at one size and at six.

@@ -1,4 +1,4 @@
-# What every segmentation config shares; values are mmseg's defaults.
+# What every segmentation config shares; values are mmseg's defaults, but label maps are checked.
 default_scope = 'mmseg'
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -11,4 +11,5 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=None, deterministic=False)
+custom_hooks = [dict(type='vit_plugin.LabelCheckHook')]
 tta_model = dict(type='SegTTAModel')
