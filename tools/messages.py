@@ -50,6 +50,11 @@ ADVICE = {
         'the training is shorter than its warm-up, so that the learning rate has no schedule. '
         'Shorten the warm-up as well: --cfg-options param_scheduler.0.end=1 '
         'param_scheduler.1.begin=1 (epochs or iterations, as the config counts)',
+    r'could be decompression bomb':
+        'an image is larger than what Pillow reads without being told to, since a small file could '
+        'fill the memory. Make it smaller, or, if you trust it, load images with '
+        "dict(type='vit_plugin.LoadImage', max_pixels=N), and label maps with "
+        "imdecode_backend='cv2' of LoadAnnotations",
     r'failed to load image':
         'an image is damaged, or no image: take it out of the data, or replace it',
     r'loaded state dict (contains|has) ':
@@ -140,11 +145,17 @@ def is_ours(error: Exception) -> bool:
 
 
 def explain_key(error: KeyError) -> str | None:
-    """A misspelt ``type``, or a checkpoint without what resuming needs."""
+    """A misspelt ``type``, a COCO file that lacks something, or a checkpoint that does."""
     found = re.match(r'(\S+) is not in the (?:(\w+)::)?(.+?) registry', message_of(error))
     if found:
         return missing_type(*found.groups())
-    if error.args == ('meta',) and traceback.extract_tb(error.__traceback__)[-1].name == 'resume':
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if 'coco' in Path(last.filename).name and error.args[0] in ('area', 'iscrowd', 'bbox', 'height',
+                                                                'width'):
+        return (f"a COCO file has entries without '{error.args[0]}'. type='vit_plugin.CocoDataset' "
+                "of the data set and type='vit_plugin.CocoMetric' of the evaluator fill in what "
+                'follows from the rest')
+    if error.args == ('meta',) and last.name == 'resume':
         return ('the checkpoint holds weights alone, so that no training can go on from it. Start '
                 'from its weights instead of --resume: --cfg-options load_from=CHECKPOINT')
     return None

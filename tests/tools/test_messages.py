@@ -1,4 +1,5 @@
 """Every way a first hour goes wrong ends with one message that names the next step."""
+import json
 import os
 import re
 import shutil
@@ -12,13 +13,17 @@ from types import ModuleType
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.runner import Runner
+from mmseg.datasets import LoadAnnotations
+from PIL import Image
 
 from tests.conftest import ROOT
 from tests.test_configs_dense import build
 from tests.tools.conftest import Run
+from vit_plugin.transforms import CheckLabels
 
 pytestmark = pytest.mark.usefixtures('fast')
 
@@ -52,6 +57,30 @@ def test_config_and_options(option: str, message: str, stopped: Run, config: Pat
     said = stopped('train', config, '--work-dir', work, '--cfg-options', option)
     assert said.strip().startswith('Error: ')
     assert re.search(message, said), said
+
+
+@pytest.mark.parametrize(('part', 'key'), [('annotations', 'area'), ('images', 'height')])
+def test_coco_file_that_mmdets_data_set_stumbles_over(part: str, key: str, messages: ModuleType,
+                                                      coco: Path, tmp_path: Path) -> None:
+    content = json.loads((coco / 'annotations.json').read_text())
+    del content[part][2][key]
+    (tmp_path / 'lacking.json').write_text(json.dumps(content))
+    with pytest.raises(KeyError) as error:
+        CocoDataset(ann_file=str(tmp_path / 'lacking.json'), data_prefix=dict(img=''),
+                    metainfo=dict(classes=('grey', 'white')))
+    assert re.search(rf"without '{key}'.*vit_plugin\.CocoDataset.*vit_plugin\.CocoMetric",
+                     messages.explain(error.value))
+
+
+def test_label_map_over_pillows_limit(messages: ModuleType, tmp_path: Path,
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 500)
+    Image.new('L', (40, 40)).save(tmp_path / 'map.png')
+    results = dict(seg_map_path=str(tmp_path / 'map.png'), reduce_zero_label=False, seg_fields=[])
+    with pytest.raises(Image.DecompressionBombError) as error:
+        LoadAnnotations()(dict(results))
+    assert "label maps with imdecode_backend='cv2'" in messages.explain(error.value)
+    CheckLabels(1)(LoadAnnotations(imdecode_backend='cv2')(results))
 
 
 def test_settings_that_change_nothing_are_warned_of(

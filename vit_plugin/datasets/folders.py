@@ -98,7 +98,7 @@ class CheckedFolder:
         count = f'{len(others)} files are' if len(others) > 1 else '1 file is'
         return (f'{count} passed over: {shorten(sorted(others))}. An image lies in the folder of '
                 f'its class, and ends in {", ".join(self.extensions)}; extensions=(...) of the '
-                'data set names other endings')
+                'data set replaces these endings')
 
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline; what cannot be decoded is named in the error."""

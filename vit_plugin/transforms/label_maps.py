@@ -22,8 +22,8 @@ def check_depth(path: str) -> None:
         return
     try:
         image = Image.open(path)
-    except UnidentifiedImageError:  # then another backend reads it
-        return
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        return  # then another backend reads it
     with image:
         few = re.match(r'L;([24])', rawmode_of(image))
         if few:
@@ -57,5 +57,5 @@ def stored_values(path: str) -> list:
     try:
         with Image.open(path) as image:
             return np.unique(np.asarray(image))[:10].tolist()
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return []
