@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
+from mmengine.config import Config
 from PIL import Image
 
+from tests.conftest import ROOT
 from vit_plugin.datasets import LoadImage
 
 SIZE = (40, 48)  # height, width
@@ -122,3 +124,10 @@ def test_loaded_images_pass(tmp_path: Path) -> None:
     """The toolkits' inferencers load images themselves."""
     results = dict(img=NOISE, img_shape=SIZE, ori_shape=SIZE)
     assert LoadImage()(results) is results
+
+
+def test_training_and_validation_load_images_alike() -> None:
+    for path in sorted(ROOT.glob('configs/classification/*.py')):
+        cfg = Config.fromfile(path)
+        loaders = cfg.train_dataloader.dataset, cfg.val_dataloader, cfg.test_dataloader
+        assert {loader.dataset.pipeline[0].type for loader in loaders} == {'vit_plugin.LoadImage'}

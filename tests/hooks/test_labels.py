@@ -103,6 +103,18 @@ def test_a_single_class_is_warned_of(ade: Path, tmp_path: Path, said: Callable[[
     assert 'values [0, 255]' in said()
 
 
+def test_images_of_another_ending_are_named(ade: Path, tmp_path: Path,
+                                            said: Callable[[], str]) -> None:
+    folder = write_maps(ade, tmp_path / 'maps', half(1, 2))
+    LabelCheckHook().check(build('ADE20K', folder))
+    assert 'passed over' not in said()
+    (folder / 'images/0.jpg').rename(folder / 'images/0.JPG')
+    (folder / 'images/1.jpg').rename(folder / 'images/1.jpeg')
+    LabelCheckHook().check(build('ADE20K', folder))
+    assert ("maps/images': 2 files are passed over: 0.JPG, 1.jpeg. img_suffix='.jpg' of the data "
+            'set says') in said()
+
+
 def test_data_without_maps_passes(image_folder: Path) -> None:
     from mmpretrain.registry import DATASETS
     LabelCheckHook().check(DATASETS.build(dict(

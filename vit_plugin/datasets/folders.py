@@ -1,6 +1,5 @@
 """Folders of images that are checked before training."""
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from mmpretrain import datasets
 from PIL import Image
 
 from vit_plugin.datasets.loading import describe_size
+from vit_plugin.files import visible_files
 from vit_plugin.registry import DATASETS
-from vit_plugin.wording import shorten
+from vit_plugin.wording import count_passed_over
 
 # What Pillow reads, as far as it was built with it; mmpretrain's are seven of these.
 EXTENSIONS = (
@@ -88,17 +88,13 @@ class CheckedFolder:
         if not self.has_others and not (self.with_label and any(map(Path.is_file,
                                                                     folder.iterdir()))):
             return ''  # without a walk through a large folder
-        others = []
-        for place, _, files in os.walk(folder, followlinks=True):
-            is_class = not self.with_label or Path(place) != folder
-            others += [os.path.relpath(os.path.join(place, file), folder) for file in files
-                       if not (is_class and self.is_valid_file(file)) and file[0] != '.']
+        others = [file for file in visible_files(folder)
+                  if not self.is_valid_file(file) or (self.with_label and file == Path(file).name)]
         if not others:
             return ''
-        count = f'{len(others)} files are' if len(others) > 1 else '1 file is'
-        return (f'{count} passed over: {shorten(sorted(others))}. An image lies in the folder of '
-                f'its class, and ends in {", ".join(self.extensions)}; extensions=(...) of the '
-                'data set replaces these endings')
+        return (f'{count_passed_over(others)}. An image lies in the folder of its class, and ends '
+                f'in {", ".join(self.extensions)}; extensions=(...) of the data set replaces these '
+                'endings')
 
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline; what cannot be decoded is named in the error."""

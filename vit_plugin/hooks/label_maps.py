@@ -10,8 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from vit_plugin.files import visible_files
 from vit_plugin.registry import HOOKS
 from vit_plugin.transforms.label_maps import stored_values
+from vit_plugin.wording import count_passed_over
 
 
 @HOOKS.register_module()
@@ -21,7 +23,8 @@ class LabelCheckHook(Hook):
     mmseg trains on such data, with a loss of 0, an accuracy of 100 % and an IoU of nan. Looks at
     some label maps, as they are loaded for training, validation or test, and logs the share of
     ignored pixels. Only if they hold nothing else, the others are read as well, up to the first
-    label.
+    label. Also names files that lie among the images and do not end in ``img_suffix``: mmseg passes
+    over them without a word.
 
     Args:
         num_maps: How many label maps are looked at, spread evenly over the data set.
@@ -54,6 +57,7 @@ class LabelCheckHook(Hook):
                          if getattr(step, 'with_seg', False)), None)
             if load is not None and len(dataset):
                 self.check_maps(dataset, load)
+                check_suffix(dataset)
 
     def check_maps(self, dataset: Any, load: Any) -> None:
         """Count the labels of some maps; of all, up to the first label, if there are none."""
@@ -79,6 +83,18 @@ class LabelCheckHook(Hook):
             print_log(f'all labelled pixels of these {len(looked_at)} label maps are of one class, '
                       f"{name}: '{paths[0]}' has the values {stored_values(paths[0])}", 'current',
                       logging.WARNING)
+
+
+def check_suffix(dataset: Any) -> None:
+    """Warn of files beside the images that have another ending."""
+    suffix, folder = getattr(dataset, 'img_suffix', None), dataset.data_prefix.get('img_path')
+    if suffix is None or dataset.ann_file or not os.path.isdir(folder or ''):
+        return
+    read = (suffix, dataset.seg_map_suffix)  # the maps may lie there, too
+    others = [file for file in visible_files(folder) if not file.endswith(read)]
+    if others:
+        print_log(f"'{folder}': {count_passed_over(others)}. img_suffix='{suffix}' of the data set "
+                  'says which are read', 'current', logging.WARNING)
 
 
 def steps(pipeline: Any) -> Iterator[Any]:
