@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmengine.logging import MMLogger
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -82,6 +82,15 @@ def test_wrapped_data_sets(wrap: Callable[[object], object], ade: Path, tmp_path
     dataset = build('own', write_maps(ade, tmp_path / 'maps', half(0, 255)))
     with pytest.raises(ValueError, match='all 4 label maps are ignored'):
         LabelCheckHook().check(wrap(dataset))
+
+
+def test_loading_within_test_time_augmentation(ade: Path, tmp_path: Path) -> None:
+    dataset = build('own', write_maps(ade, tmp_path / 'maps', half(0, 255)))
+    load = dict(type='mmseg.LoadAnnotations')
+    dataset.pipeline = Compose([dict(type='TestTimeAug', transforms=[[load], [
+        dict(type='mmseg.PackSegInputs')]])])
+    with pytest.raises(ValueError, match='all 4 label maps are ignored'):
+        LabelCheckHook().check(dataset)
 
 
 def test_one_map_with_labels_is_enough(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:

@@ -93,8 +93,8 @@ class CheckedFolder:
         if not others:
             return ''
         return (f'{count_passed_over(others)}. An image lies in the folder of its class, and ends '
-                f'in {", ".join(self.extensions)}; extensions=(...) of the data set replaces these '
-                'endings')
+                f'in {", ".join(sorted(self.extensions))}; extensions=(...) of the data set '
+                'replaces these endings')
 
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline; what cannot be decoded is named in the error."""

@@ -25,14 +25,16 @@ flip_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TestTimeAug', transforms=[
         [dict(type='Resize', scale=(2048, 512), keep_ratio=True)], flips,
-        [dict(type='LoadAnnotations', reduce_zero_label=True)], [dict(type='PackSegInputs')]]),
+        [dict(type='LoadAnnotations', reduce_zero_label=True)],
+        [dict(type='vit_plugin.CheckLabels')], [dict(type='PackSegInputs')]]),
 ]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TestTimeAug', transforms=[
         [dict(type='Resize', scale=(int(2048 * ratio), int(512 * ratio)), keep_ratio=True)
          for ratio in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)], flips,
-        [dict(type='LoadAnnotations', reduce_zero_label=True)], [dict(type='PackSegInputs')]]),
+        [dict(type='LoadAnnotations', reduce_zero_label=True)],
+        [dict(type='vit_plugin.CheckLabels')], [dict(type='PackSegInputs')]]),
 ]
 train_dataloader = dict(
     batch_size=2, num_workers=4, persistent_workers=True,
