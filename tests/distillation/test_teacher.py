@@ -69,6 +69,29 @@ def test_timm_teacher_brings_its_weights() -> None:
     assert teacher(torch.randn(1, 3, 32, 32)).shape == (1, 5)
 
 
+def test_library_weights_stay(tmp_path: Path) -> None:
+    """mmengine's ``init_weights`` calls that of timm's ViT, which starts from random weights."""
+    timm, transformers = pytest.importorskip('timm'), pytest.importorskip('transformers')
+    expected = timm.create_model('test_vit', num_classes=5)
+    torch.save(expected.state_dict(), tmp_path / 'vit.pth')
+    teacher = build_teacher(dict(type='TimmClassifier', model_name='test_vit', num_classes=5,
+                                 checkpoint_path=str(tmp_path / 'vit.pth'), checkpoint=None),
+                            preprocessor())
+    for name, value in expected.state_dict().items():
+        assert torch.equal(teacher.model.model.state_dict()[name], value), name
+
+    expected = transformers.ViTForImageClassification(transformers.ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8,
+        num_labels=5))
+    expected.save_pretrained(tmp_path)
+    teacher = build_teacher(dict(type='HuggingFaceClassifier', model_name=str(tmp_path),
+                                 pretrained=True, checkpoint=None,
+                                 data_preprocessor=teacher_config()['data_preprocessor']),
+                            preprocessor())
+    for name, value in expected.state_dict().items():
+        assert torch.equal(teacher.model.model.state_dict()[name], value), name
+
+
 def test_clear_errors(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(TypeError, match='teacher must be'):
         build_teacher(3, preprocessor())

@@ -7,6 +7,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor
 
+from vit_plugin.backbones import DeiT
 from vit_plugin.classification import DistilledDeiTHead
 from vit_plugin.registry import MODELS
 
@@ -59,6 +60,10 @@ class DistilledClassifier(ImageClassifier):
                             f'got {self.head!r}')
         self.distillation = distillation
         self.teacher = build_teacher(teacher, self.data_preprocessor)
+        if isinstance(self.backbone, DeiT):  # other students' sizes show at the first images
+            height, width = (n * p for n, p in zip(self.backbone.grid,
+                                                   self.backbone.patch_embed.patch_size))
+            self.teacher.check_size(self.backbone.in_channels, (height, width))
         store = teacher.get('store') if isinstance(teacher, dict) else None
         self.teacher_scores = (StoredScores(store, self.teacher, distillation) if store
                                else self.teacher)

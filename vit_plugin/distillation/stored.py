@@ -12,6 +12,7 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from .finite import require_finite
 from .losses import Distillation
 from .teacher import Teacher
 
@@ -38,7 +39,7 @@ class StoredScores:
     Raises:
         ValueError: what is stored is of another seed, teacher, batch size or kind of loss, or the
             pixels of an iteration are not those that the teacher saw.
-        RuntimeError: the call is not part of a training run.
+        RuntimeError: the call is not part of a training run, or the scores hold NaN or infinity.
     """
 
     def __init__(self, folder: str | Path, teacher: Teacher, distillation: Distillation) -> None:
@@ -56,7 +57,9 @@ class StoredScores:
         if record['count'] == 0:
             self.write(record, self.teacher(x).float(), means)
         self.check_pixels(record, means, iteration)
-        return self.read(record).to(x.device)
+        scores = self.read(record)
+        require_finite(scores.isfinite(), iteration)
+        return scores.to(x.device)
 
     def __deepcopy__(self, memo: dict) -> 'StoredScores':
         return self  # copies of the student share what is stored
@@ -86,6 +89,7 @@ class StoredScores:
 
     def write(self, record: Any, scores: Tensor, means: np.ndarray) -> None:
         """Store the scores (B, num_classes) of an iteration."""
+        require_finite(scores.half().isfinite(), run_info('iter'))
         count, top_k = len(scores), record['classes'].shape[1]
         top, classes = scores.topk(top_k)
         record['means'][:count] = means
@@ -147,8 +151,8 @@ def check_header(path: Path, header: dict[str, int]) -> None:
 
 
 def checksum(teacher: Teacher) -> int:
-    """Tells a teacher's weights from others."""
-    total = 0
+    """Tells a teacher's weights, and the pixels that it gets, from others."""
+    total = zlib.crc32(repr(teacher.pixels).encode())
     for value in teacher.model.state_dict().values():
         total = zlib.crc32(value.detach().cpu().flatten().view(torch.uint8).numpy(), total)
     return total

@@ -1,0 +1,42 @@
+"""A teacher whose answers are no numbers stops the run."""
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor
+
+
+class FiniteCheck:
+    """Raises `RuntimeError` where a teacher's outputs hold NaN or infinity.
+
+    On a GPU no step waits for the answer: it is read at the next call, so the run stops one
+    iteration later, and the error names the iteration that it is of.
+    """
+
+    def __init__(self) -> None:
+        self.pending: tuple[Tensor, torch.cuda.Event, int | None] | None = None
+
+    def __call__(self, *outputs: Tensor) -> None:
+        """Check outputs of one iteration; NaN and infinity stay what they are in a sum."""
+        finite = torch.stack([output.sum(dtype=torch.float32) for output in outputs]).isfinite()
+        iteration = MessageHub.get_current_instance().runtime_info.get('iter')
+        if self.pending is not None:
+            flag, event, before = self.pending
+            self.pending = None
+            event.synchronize()
+            require_finite(flag, before)
+        if not finite.is_cuda:
+            return require_finite(finite, iteration)
+        flag = torch.empty(finite.shape, dtype=torch.bool, pin_memory=True)
+        flag.copy_(finite, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self.pending = flag, event, iteration
+
+
+def require_finite(finite: Tensor, iteration: int | None) -> None:
+    """Raise `RuntimeError` unless all of these are true."""
+    if not finite.all():
+        when = '' if iteration is None else f' at iteration {iteration}'
+        raise RuntimeError(
+            f"the teacher's outputs hold NaN or infinity{when}, and nothing can be learnt of them: "
+            'check its checkpoint and data_preprocessor. In float16 they may also have overflowed, '
+            'which bfloat16 does not')
