@@ -54,7 +54,7 @@ def test_names_the_missing_library() -> None:
         "    print(str(error).replace('\\n', ' '))\n")
     message = python(code)
     assert "'DistilledClassifier'" in message
-    assert "vit_plugin.distillation needs 'mmpretrain'" in message
+    assert "vit_plugin.distillation.classifier needs 'mmpretrain'" in message
     assert 'pip install' in message
 
 

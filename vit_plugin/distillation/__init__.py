@@ -1,9 +1,14 @@
-"""Teacher-student training; needs mmpretrain."""
-from .classifier import DistilledClassifier
+"""Teacher-student training of any model; `classifier` needs mmpretrain."""
+from .distilled import DistilledModel
+from .feature_losses import FeatureDistillation
+from .frozen import Teacher
 from .hooks import DistillationScheduleHook, TeacherCheckHook, TeacherTimeHook
-from .losses import HardDistillation, SoftDistillation
+from .losses import Distillation, HardDistillation, ScoreDistillation, SoftDistillation
+from .map_losses import CWD, MGD, PKD, PixelDistillation
+from .score_losses import DIST, DKD, StandardisedDistillation
 from .stored import StoredScores
-from .teacher import Teacher
 
-__all__ = ['DistillationScheduleHook', 'DistilledClassifier', 'HardDistillation',
-           'SoftDistillation', 'StoredScores', 'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']
+__all__ = ['CWD', 'DIST', 'DKD', 'MGD', 'PKD', 'Distillation', 'DistillationScheduleHook',
+           'DistilledModel', 'FeatureDistillation', 'HardDistillation', 'PixelDistillation',
+           'ScoreDistillation', 'SoftDistillation', 'StandardisedDistillation', 'StoredScores',
+           'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']

@@ -11,7 +11,9 @@ from mmengine.runner import Runner
 
 from vit_plugin.registry import HOOKS
 
-from .classifier import DistilledClassifier
+from .distilled import DistilledModel
+from .frozen import OUTPUT
+from .losses import Distillation
 
 
 @HOOKS.register_module()
@@ -44,6 +46,9 @@ class TeacherCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Score the teacher."""
         model = unwrap(runner, type(self).__name__)
+        if OUTPUT not in model.teacher.taps:
+            raise TypeError('TeacherCheckHook scores a classifier, but nothing is learnt of the '
+                            "teacher's scores here: leave the hook out")
         if runner.val_loop is None:
             raise ValueError('TeacherCheckHook needs validation data: give val_dataloader, or '
                              'leave the hook out')
@@ -106,7 +111,10 @@ class DistillationScheduleHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that model and length of training fit."""
-        distillation = unwrap(runner, type(self).__name__).distillation
+        distillation: Any = unwrap(runner, type(self).__name__).distillation
+        if not isinstance(distillation, Distillation):
+            raise TypeError('DistillationScheduleHook schedules a single loss, but there are '
+                            f'{len(distillation)}')
         if self.temperature is not None and not hasattr(distillation, 'temperature'):
             raise TypeError(f'{type(distillation).__name__} has no temperature to schedule')
         total = runner.max_epochs if self.by_epoch else runner.max_iters
@@ -144,9 +152,9 @@ class TeacherTimeHook(Hook):
         self.cuda = is_cuda_available()
         self.calls: list[tuple[Any, Any]] = []
         self.last_step: float | None = None
-        teacher = unwrap(runner, type(self).__name__).teacher
-        teacher.model.register_forward_pre_hook(self.start)
-        teacher.model.register_forward_hook(self.stop)
+        for teacher in unwrap(runner, type(self).__name__).teachers:
+            teacher.entry.register_forward_pre_hook(self.start)
+            teacher.entry.register_forward_hook(self.stop)
 
     def now(self) -> Any:
         """This moment, on the device's clock."""
@@ -189,10 +197,10 @@ def interpolate(ends: tuple[float, float], progress: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * progress
 
 
-def unwrap(runner: Runner, hook: str) -> DistilledClassifier:
+def unwrap(runner: Runner, hook: str) -> DistilledModel:
     """The runner's model without DDP's wrapper, or `TypeError` if it has no teacher."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if not isinstance(model, DistilledClassifier):
-        raise TypeError(f'{hook} needs a vit_plugin.DistilledClassifier, '
+    if not isinstance(model, DistilledModel):
+        raise TypeError(f'{hook} needs a vit_plugin.DistilledClassifier or Distilled, '
                         f'got {type(model).__name__}')
     return model

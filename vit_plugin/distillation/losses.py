@@ -9,7 +9,46 @@ REDUCTIONS = ('batchmean', 'numel')
 
 
 class Distillation(nn.Module):
-    """Base of the losses: (student (B, K), teacher (B, K)) -> a scalar, before its weight.
+    """Base of the losses: (student, teacher) -> a scalar, before its weight.
+
+    Args:
+        weight: Factor of the loss in the total, not negative.
+
+    Attributes:
+        compares: ``'scores'`` or ``'maps'``: which outputs are compared where the config names
+            none, see `default_tap`.
+        dims: Number of dimensions of both: 2 for (B, K), 4 for (B, C, H, W).
+        needs_labels: Whether the true classes (B,) are its third argument.
+
+    Raises:
+        ValueError: the weight is out of range.
+    """
+
+    weight: float
+    compares = 'maps'
+    dims: tuple[int, ...] = (4,)
+    needs_labels = False
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        if weight < 0:
+            raise ValueError(f'weight={weight} must not be negative')
+        self.weight = weight
+
+    @classmethod
+    def mismatch(cls, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+        """Why outputs of these shapes cannot be compared; ``None`` where they can."""
+        for shape in (student, teacher):
+            if len(shape) not in cls.dims:
+                kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
+                return f'{cls.__name__} compares {" or ".join(kinds[d] for d in cls.dims)}'
+        if student[1:] != teacher[1:]:
+            return 'channels and size must be the same'
+        return None
+
+
+class ScoreDistillation(Distillation):
+    """Base of the losses on scores (B, K) that stand beside a label loss.
 
     The total is ``(1 - weight) * label loss + weight * distillation loss``.
 
@@ -18,23 +57,20 @@ class Distillation(nn.Module):
 
     Attributes:
         top_k: How many of the teacher's highest scores `StoredScores` keeps for it.
-
-    Raises:
-        ValueError: the weight is out of range.
     """
 
-    weight: float
+    compares = 'scores'
+    dims = (2,)
     top_k = 10
 
     def __init__(self, weight: float) -> None:
-        super().__init__()
         if not 0 <= weight <= 1:
             raise ValueError(f'weight={weight} must lie in [0, 1]')
-        self.weight = weight
+        super().__init__(weight)
 
 
 @MODELS.register_module()
-class HardDistillation(Distillation):
+class HardDistillation(ScoreDistillation):
     """``CE(student, argmax teacher)``: the teacher's decision is a second label.
 
     The total is ``0.5 * CE(cls, y) + 0.5 * CE(dist, argmax teacher)`` with the default weight:
@@ -51,7 +87,7 @@ class HardDistillation(Distillation):
 
 
 @MODELS.register_module()
-class SoftDistillation(Distillation):
+class SoftDistillation(ScoreDistillation):
     """``T^2 * KL(softmax(teacher / T) || softmax(student / T))``.
 
     The total is ``(1 - 0.1) * CE(cls, y) + 0.1 * 3^2 * KL`` with the defaults: DeiT, equation 2.

@@ -13,8 +13,8 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from .finite import require_finite
-from .losses import Distillation
-from .teacher import Teacher
+from .frozen import Teacher
+from .losses import ScoreDistillation
 
 # How far the mean of an image's pixels may be from the stored one, which is in half precision.
 TOLERANCE = 1e-2
@@ -42,7 +42,8 @@ class StoredScores:
         RuntimeError: the call is not part of a training run, or the scores hold NaN or infinity.
     """
 
-    def __init__(self, folder: str | Path, teacher: Teacher, distillation: Distillation) -> None:
+    def __init__(self, folder: str | Path, teacher: Teacher,
+                 distillation: ScoreDistillation) -> None:
         self.folder = Path(folder)
         self.teacher = teacher
         self.distillation = distillation

@@ -1,0 +1,142 @@
+"""Losses on maps (B, C, H, W); those of several stages or pyramid levels are added up."""
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vit_plugin.registry import MODELS
+
+from .losses import Distillation
+
+
+@MODELS.register_module()
+class PKD(Distillation):
+    """``mean((n(s) - n(t))^2) / 2``, n standardises each channel over batch and pixels.
+
+    This is one minus Pearson's correlation of the channels, up to the bias of the deviation. So
+    the maps need not have values of one size, and detectors of different kinds can be compared.
+    Cao et al., "PKD: general distillation framework for object detectors via Pearson correlation
+    coefficient", https://arxiv.org/abs/2207.02039, section 3.2. The default weight is that of
+    mmrazor's configs, on four levels of the FPN.
+
+    Args:
+        weight: Factor of the loss.
+    """
+
+    def __init__(self, weight: float = 6.) -> None:
+        super().__init__(weight)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return F.mse_loss(standardise_channels(student), standardise_channels(teacher)) / 2
+
+
+@MODELS.register_module()
+class CWD(Distillation):
+    """``T^2 / C * sum_c KL(softmax(t_c / T) || softmax(s_c / T))``, the softmax over the pixels.
+
+    Averaged over the batch. Shu et al., "Channel-wise knowledge distillation for dense
+    prediction", https://arxiv.org/abs/2011.13256, equation 4. The defaults are those of mmrazor's
+    config for segmentors' scores; for levels of an FPN it takes ``weight=10``.
+
+    Args:
+        weight: Factor of the loss.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    compares = 'scores'
+
+    def __init__(self, weight: float = 5., temperature: float = 1.) -> None:
+        super().__init__(weight)
+        if temperature <= 0:
+            raise ValueError(f'temperature={temperature} must be positive')
+        self.temperature = temperature
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        student, teacher = ((x.float().flatten(2) / self.temperature).log_softmax(2)
+                            for x in (student, teacher))
+        total = F.kl_div(student, teacher, reduction='sum', log_target=True)
+        return self.temperature**2 * total / (student.shape[0] * student.shape[1])
+
+
+@MODELS.register_module()
+class PixelDistillation(Distillation):
+    """``T^2 * KL(softmax(t / T) || softmax(s / T))`` of each pixel's classes, averaged over pixels.
+
+    Hinton's loss for segmentation, "pixel-wise" in Liu et al., "Structured knowledge distillation
+    for semantic segmentation", https://arxiv.org/abs/1903.04197, equation 2, with their weight
+    and temperature.
+
+    Args:
+        weight: Factor of the loss.
+        temperature: T, positive.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    compares = 'scores'
+
+    def __init__(self, weight: float = 10., temperature: float = 1.) -> None:
+        super().__init__(weight)
+        if temperature <= 0:
+            raise ValueError(f'temperature={temperature} must be positive')
+        self.temperature = temperature
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        student, teacher = ((x.float() / self.temperature).log_softmax(1)
+                            for x in (student, teacher))
+        total = F.kl_div(student, teacher, reduction='sum', log_target=True)
+        return self.temperature**2 * total * student.shape[1] / student.numel()
+
+
+@MODELS.register_module()
+class MGD(Distillation):
+    """``sum((G(mask * A(s)) - t)^2) / B``: make the teacher's map of what a mask leaves.
+
+    The mask leaves out a random share of the pixels, A is a 1x1 convolution where the widths
+    differ, and G two 3x3 convolutions with a ReLU between. Yang et al., "Masked generative
+    distillation", https://arxiv.org/abs/2205.01529, equation 5. The defaults are the authors' for
+    one-stage detectors; for two-stage ones they take ``weight=5e-7, masked=0.45``, for segmentors
+    ``masked=0.75``.
+
+    Args:
+        weight: Factor of the loss.
+        masked: Share of the pixels that are left out, in [0, 1).
+        student_channels: Width of the student's map; found by itself in a config.
+        teacher_channels: Width of the teacher's map; found by itself in a config.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    def __init__(self, student_channels: int, teacher_channels: int, weight: float = 2e-5,
+                 masked: float = 0.65) -> None:
+        super().__init__(weight)
+        if not 0 <= masked < 1:
+            raise ValueError(f'masked={masked} must lie in [0, 1)')
+        self.masked = masked
+        self.align = (nn.Identity() if student_channels == teacher_channels else
+                      nn.Conv2d(student_channels, teacher_channels, 1))
+        self.generate = nn.Sequential(
+            nn.Conv2d(teacher_channels, teacher_channels, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(teacher_channels, teacher_channels, 3, padding=1))
+
+    @classmethod
+    def mismatch(cls, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+        """Widths may differ."""
+        return super().mismatch((*student[:1], 0, *student[2:]), (*teacher[:1], 0, *teacher[2:]))
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        batch, _, height, width = student.shape
+        kept = torch.rand(batch, 1, height, width, device=student.device) >= self.masked
+        made = self.generate(self.align(student) * kept)
+        return F.mse_loss(made.float(), teacher.float(), reduction='sum') / batch
+
+
+def standardise_channels(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> the same with mean 0 and deviation 1 in each channel, as in mmrazor's."""
+    x = x.float()
+    mean, std = (f(x, dim=(0, 2, 3), keepdim=True) for f in (torch.mean, torch.std))
+    return (x - mean) / (std + 1e-6)
