@@ -56,7 +56,10 @@ def shrink_model(model: Any) -> None:
     backbone = model.backbone
     backbone.init_cfg = None
     is_swin = backbone.type == 'vit_plugin.SwinTransformer'
-    backbone.arch = SWIN if is_swin else DEIT
+    if backbone.type == 'ResNet':
+        backbone.update(depth=18, base_channels=8)
+    else:
+        backbone.arch = SWIN if is_swin else DEIT
     for key in model:
         if key not in ('backbone', 'data_preprocessor', 'train_cfg', 'test_cfg'):
             narrower(model[key])
@@ -64,7 +67,7 @@ def shrink_model(model: Any) -> None:
         model.train_cfg.rpn.allowed_border = -1
     if 'score_thr' in str(model.test_cfg):  # so that an untrained detector detects something
         model.test_cfg.get('rcnn', model.test_cfg).score_thr = 0.
-    if is_swin and 'neck' in model:
+    if backbone.type != 'vit_plugin.DeiT' and 'neck' in model:
         model.neck.in_channels = WIDTHS[-len(model.neck.in_channels):]
     elif is_swin:
         model.decode_head.in_channels = WIDTHS

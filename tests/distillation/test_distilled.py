@@ -114,13 +114,14 @@ def test_a_detector_of_another_kind_teaches(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r'PKD cannot compare .*student, .*\(1, 64, 16, 16\).* '
                                          r'MaskRCNN, .*\(1, 64, 32, 32\).*same'):
         dense.distilled(loss)
-    model = dense.distilled(*(dict(loss, student=f'neck[{i}]', teacher=f'neck[{i + 1}]')
-                              for i in range(3)))
+    model = dense.distilled(dict(loss, student='neck[:4]', teacher='neck[1:5]'),
+                            dict(loss, student='neck[1]', teacher='neck[1]', resize=True))
     losses = dense.losses(model)
     student, teacher = (m.extract_feat(dense.images) for m in (model, model.teacher.model))
-    for i, name in enumerate(('pkd', 'pkd_1', 'pkd_2')):
-        torch.testing.assert_close(losses[f'loss_distill_{name}'],
-                                   6 * pkd(student[i], teacher[i + 1]))
+    expected = 6 * sum(pkd(student[i], teacher[i + 1]) for i in range(4))
+    torch.testing.assert_close(losses['loss_distill_pkd'], expected)
+    resized = F.interpolate(student[1], teacher[1].shape[2:], mode='bilinear')
+    torch.testing.assert_close(losses['loss_distill_pkd_1'], 6 * pkd(resized, teacher[1]))
 
 
 def test_what_a_loss_learns_is_no_part_of_the_student(detector: Dense, tmp_path: Path) -> None:
@@ -202,6 +203,8 @@ def test_weight_0_runs_no_teacher(detector: Dense) -> None:
     (dict(type='HardDistillation'), 'which those of DistilledMaskRCNN are is not obvious'),
     (dict(type='HardDistillation', student='neck[0]', teacher='neck[0]'),
      r'HardDistillation compares \(B, K\)'),
+    (dict(type='PKD', student='neck[first]'), 'numbers, not names'),
+    (dict(type='PKD', student='neck[2:9]'), r"no output 'neck\[2:9\]': there are 5"),
     (dict(type='PKD', student='neck x'), 'no place in a model'),
     (dict(type='PKD', of=1), 'of=1 of a loss'),
 ], ids=lambda value: str(value.get('student', value['type'])) if isinstance(value, dict) else '')

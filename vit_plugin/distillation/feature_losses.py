@@ -37,8 +37,7 @@ class FeatureDistillation(Distillation):
         self.cosine = cosine
         self.project = nn.Linear(student_channels, teacher_channels)
 
-    @classmethod
-    def mismatch(cls, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+    def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """Widths and grids may differ; a global feature has no map to compare with."""
         if len(student) == 2 and len(teacher) == 4:
             return 'the teacher has a map, but the student one feature for the whole image'

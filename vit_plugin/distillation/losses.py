@@ -35,13 +35,12 @@ class Distillation(nn.Module):
             raise ValueError(f'weight={weight} must not be negative')
         self.weight = weight
 
-    @classmethod
-    def mismatch(cls, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+    def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """Why outputs of these shapes cannot be compared; ``None`` where they can."""
         for shape in (student, teacher):
-            if len(shape) not in cls.dims:
+            if len(shape) not in self.dims:
                 kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
-                return f'{cls.__name__} compares {" or ".join(kinds[d] for d in cls.dims)}'
+                return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
         if student[1:] != teacher[1:]:
             return 'channels and size must be the same'
         return None
@@ -67,6 +66,26 @@ class ScoreDistillation(Distillation):
         if not 0 <= weight <= 1:
             raise ValueError(f'weight={weight} must lie in [0, 1]')
         super().__init__(weight)
+
+
+class SoftenedDistillation(Distillation):
+    """Base of the losses on scores over a temperature: ``label loss + weight * this loss``.
+
+    Args:
+        weight: Factor of the loss.
+        temperature: Divides the scores before the softmax, positive.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    compares = 'scores'
+
+    def __init__(self, weight: float, temperature: float) -> None:
+        super().__init__(weight)
+        if temperature <= 0:
+            raise ValueError(f'temperature={temperature} must be positive')
+        self.temperature = temperature
 
 
 @MODELS.register_module()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from vit_plugin.registry import MODELS
 
-from .losses import Distillation
+from .losses import Distillation, SoftenedDistillation
 
 
 @MODELS.register_module()
@@ -20,17 +20,27 @@ class PKD(Distillation):
 
     Args:
         weight: Factor of the loss.
+        resize: Resize the student's maps to the teacher's size where it is another.
     """
 
-    def __init__(self, weight: float = 6.) -> None:
+    def __init__(self, weight: float = 6., resize: bool = False) -> None:
         super().__init__(weight)
+        self.resize = resize
+
+    def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+        """Sizes may differ where they are made equal."""
+        if self.resize and len(student) == len(teacher):
+            student = (*student[:2], *teacher[2:])
+        return super().mismatch(student, teacher)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if student.shape[2:] != teacher.shape[2:]:
+            student = F.interpolate(student, teacher.shape[2:], mode='bilinear')
         return F.mse_loss(standardise_channels(student), standardise_channels(teacher)) / 2
 
 
 @MODELS.register_module()
-class CWD(Distillation):
+class CWD(SoftenedDistillation):
     """``T^2 / C * sum_c KL(softmax(t_c / T) || softmax(s_c / T))``, the softmax over the pixels.
 
     Averaged over the batch. Shu et al., "Channel-wise knowledge distillation for dense
@@ -40,18 +50,10 @@ class CWD(Distillation):
     Args:
         weight: Factor of the loss.
         temperature: T, positive.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
-    compares = 'scores'
-
     def __init__(self, weight: float = 5., temperature: float = 1.) -> None:
-        super().__init__(weight)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} must be positive')
-        self.temperature = temperature
+        super().__init__(weight, temperature)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = ((x.float().flatten(2) / self.temperature).log_softmax(2)
@@ -61,7 +63,7 @@ class CWD(Distillation):
 
 
 @MODELS.register_module()
-class PixelDistillation(Distillation):
+class PixelDistillation(SoftenedDistillation):
     """``T^2 * KL(softmax(t / T) || softmax(s / T))`` of each pixel's classes, averaged over pixels.
 
     Hinton's loss for segmentation, "pixel-wise" in Liu et al., "Structured knowledge distillation
@@ -71,18 +73,10 @@ class PixelDistillation(Distillation):
     Args:
         weight: Factor of the loss.
         temperature: T, positive.
-
-    Raises:
-        ValueError: an argument is out of range.
     """
 
-    compares = 'scores'
-
     def __init__(self, weight: float = 10., temperature: float = 1.) -> None:
-        super().__init__(weight)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} must be positive')
-        self.temperature = temperature
+        super().__init__(weight, temperature)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = ((x.float() / self.temperature).log_softmax(1)
@@ -123,8 +117,7 @@ class MGD(Distillation):
             nn.Conv2d(teacher_channels, teacher_channels, 3, padding=1), nn.ReLU(),
             nn.Conv2d(teacher_channels, teacher_channels, 3, padding=1))
 
-    @classmethod
-    def mismatch(cls, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+    def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """Widths may differ."""
         return super().mismatch((*student[:1], 0, *student[2:]), (*teacher[:1], 0, *teacher[2:]))
 

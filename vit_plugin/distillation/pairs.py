@@ -35,7 +35,8 @@ class Pair(NamedTuple):
                  labels: Tensor | None) -> Tensor:
         """The sum over all outputs, before the weight."""
         kind = type(self.losses[0])
-        student, teacher = self.matched(kind, student, teacher, image)
+        student, teacher = self.as_maps(kind, student, teacher, image)
+        self.check(student, teacher)
         if torch.is_grad_enabled() and not any(x.requires_grad for x in student):
             raise ValueError(
                 f'the outputs {self.student} of the student carry no gradient, so it can learn '
@@ -47,27 +48,27 @@ class Pair(NamedTuple):
         extra = (labels,) if kind.needs_labels else ()
         return sum(loss(s, t, *extra) for loss, s, t in zip(losses, student, teacher))
 
-    def matched(self, kind: type[Distillation], student: list[Tensor], teacher: list[Tensor],
+    def as_maps(self, kind: type[Distillation], student: list[Tensor], teacher: list[Tensor],
                 image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Both sides, tokens as maps where the loss takes maps.
-
-        Raises:
-            ValueError: they do not match; both are named with their shapes.
-        """
+        """Both sides, tokens as maps where the loss takes maps."""
+        if 4 not in kind.dims:
+            return student, teacher
         size = (image.shape[2], image.shape[3])
-        if 4 in kind.dims:
-            student = [as_map(x, size) for x in student]
-            teacher = [as_map(x, self.teacher.pixels.resize or size) for x in teacher]
+        return ([as_map(x, size) for x in student],
+                [as_map(x, self.teacher.pixels.resize or size) for x in teacher])
+
+    def check(self, student: list[Tensor], teacher: list[Tensor]) -> None:
+        """Raise `ValueError` unless both match; it names both with their shapes."""
+        shapes = [[tuple(x.shape) for x in side] for side in (student, teacher)]
         reason = None if len(student) == len(teacher) else 'there must be as many of both'
-        for one, other in zip(student, teacher):
-            reason = reason or kind.mismatch(tuple(one.shape), tuple(other.shape))
+        for ours, theirs in zip(*shapes):
+            reason = reason or self.losses[0].mismatch(ours, theirs)
         if reason:
             raise ValueError(
-                f'{kind.__name__} cannot compare the outputs {self.student} of the student, of the '
-                f'shapes {[tuple(x.shape) for x in student]}, with {self.tap} of the teacher '
-                f'{type(self.teacher.model).__name__}, {[tuple(x.shape) for x in teacher]}: '
-                f'{reason}. Name others with student= and teacher= of the loss')
-        return student, teacher
+                f'{type(self.losses[0]).__name__} cannot compare the outputs {self.student} of the '
+                f'student, of the shapes {shapes[0]}, with {self.tap} of the teacher '
+                f'{type(self.teacher.model).__name__}, {shapes[1]}: {reason}. Name others with '
+                'student= and teacher= of the loss')
 
 
 def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
@@ -106,13 +107,14 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
         if pair.student.text not in ours:  # a part of the student that no empty image reaches
             pair.losses.append(build_loss(config))
             continue
-        own, others = pair.matched(kind, ours[pair.student.text], others, image)
+        own, others = pair.as_maps(kind, ours[pair.student.text], others, image)
         if isinstance(config, dict) and 'student_channels' in signature(kind).parameters:
-            pair.losses.extend(build_loss(
-                {'student_channels': one.shape[1], 'teacher_channels': other.shape[1], **config})
-                for one, other in zip(own, others))
+            pair.losses.extend(build_loss({'student_channels': width(one),
+                                           'teacher_channels': width(other), **config})
+                               for one, other in zip(own, others))
         else:
             pair.losses.append(build_loss(config))
+        pair.check(own, others)
     return pairs
 
 
@@ -145,6 +147,11 @@ def build_loss(config: dict[str, Any] | Distillation) -> Distillation:
     if isinstance(config, Distillation):
         return config
     return MODELS.build({key: value for key, value in config.items() if key not in PLACES})
+
+
+def width(x: Tensor) -> int:
+    """Channels of features (B, C) or (B, C, H, W)."""
+    return x.shape[1] if x.ndim > 1 else 1
 
 
 def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module) -> Tap:

@@ -5,32 +5,11 @@ from torch import Tensor
 
 from vit_plugin.registry import MODELS
 
-from .losses import Distillation
-
-
-class AddedScoreDistillation(Distillation):
-    """Base: the total is ``label loss + weight * distillation loss``.
-
-    Args:
-        weight: Factor of the loss.
-        temperature: Divides the scores before the softmax, positive.
-
-    Raises:
-        ValueError: an argument is out of range.
-    """
-
-    compares = 'scores'
-    dims: tuple[int, ...] = (2, 4)
-
-    def __init__(self, weight: float, temperature: float) -> None:
-        super().__init__(weight)
-        if temperature <= 0:
-            raise ValueError(f'temperature={temperature} must be positive')
-        self.temperature = temperature
+from .losses import SoftenedDistillation
 
 
 @MODELS.register_module()
-class DIST(AddedScoreDistillation):
+class DIST(SoftenedDistillation):
     """``beta * (1 - mean_b r(s_b, t_b)) + gamma * (1 - mean_k r(s_k, t_k))``, times T^2.
 
     s and t are the softmax of the scores over T, r is Pearson's correlation: between the classes
@@ -45,6 +24,8 @@ class DIST(AddedScoreDistillation):
         temperature: T.
     """
 
+    dims = (2, 4)
+
     def __init__(self, weight: float = 1., beta: float = 1., gamma: float = 1.,
                  temperature: float = 1.) -> None:
         super().__init__(weight, temperature)
@@ -58,7 +39,7 @@ class DIST(AddedScoreDistillation):
 
 
 @MODELS.register_module()
-class DKD(AddedScoreDistillation):
+class DKD(SoftenedDistillation):
     """``T^2 * (alpha * KL(b_t || b_s) + beta * KL(q_t || q_s))``.
 
     b is the probability of the true class and of all others together, q that of each other class
@@ -95,7 +76,7 @@ class DKD(AddedScoreDistillation):
 
 
 @MODELS.register_module()
-class StandardisedDistillation(AddedScoreDistillation):
+class StandardisedDistillation(SoftenedDistillation):
     """``T^2 * KL(softmax(z_t / T) || softmax(z_s / T))``, z = (scores - mean) / deviation.
 
     Mean and standard deviation are those of each image's scores, so student and teacher need not
@@ -107,6 +88,8 @@ class StandardisedDistillation(AddedScoreDistillation):
         weight: Factor of the loss.
         temperature: T.
     """
+
+    dims = (2, 4)
 
     def __init__(self, weight: float = 9., temperature: float = 2.) -> None:
         super().__init__(weight, temperature)

@@ -6,14 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-TAP = re.compile(r'^(?P<path>[\w.]*)(\[(?P<index>\w+)\])?$')
+TAP = re.compile(r'^(?P<path>[\w.]*)(\[(?P<index>\w+|\d*:\d*)\])?$')
 
 
 class Tap:
     """A place in a model: the path of a module, and which of its outputs.
 
-    ``'neck'`` stands for all outputs of the neck, ``'neck[0]'`` for its first one, ``'[name]'``
-    for one entry of a dict that the model itself returns. ``''`` is the model's own output.
+    ``'neck'`` stands for all outputs of the neck, ``'neck[0]'`` for its first one, ``'neck[1:4]'``
+    for three, ``'[name]'`` for one entry of a dict that the model itself returns. ``''`` is the
+    model's own output.
 
     Raises:
         ValueError: the text is nothing of this.
@@ -39,9 +40,13 @@ class Tap:
                 raise ValueError(f'there is no output {self}: there are {list(outputs)}')
             return flatten(outputs[self.index])
         tensors = flatten(outputs)
-        if not self.index.isdigit() or int(self.index) >= len(tensors):
+        if not self.index.replace(':', '').isdigit() and self.index != ':':
+            raise ValueError(f'there is no output {self}: the outputs have numbers, not names')
+        start, *stop = self.index.split(':')
+        first, last = int(start or 0), int(stop[0] or len(tensors)) if stop else int(start) + 1
+        if not first < last <= len(tensors):
             raise ValueError(f'there is no output {self}: there are {len(tensors)}, counted from 0')
-        return [tensors[int(self.index)]]
+        return tensors[first:last]
 
 
 class Watch:
