@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,7 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``tool('train', 'config.py', '--amp')`` runs tools/train.py in this process."""
     def run(name: str, *arguments: object) -> None:
         monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
         monkeypatch.syspath_prepend(str(ROOT / 'tools'))
         monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, arguments)])
         runpy.run_path(f'tools/{name}.py', run_name='__main__')

@@ -4,7 +4,7 @@ Usage: python tools/convert_checkpoint.py SOURCE TARGET --to openmmlab|timm|offi
 """
 import argparse
 
-from messages import explained
+from messages import add_trust, explained
 
 from vit_plugin.checkpoints import (
     from_openmmlab,
@@ -24,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
     parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.'; "
                                          'needed where the source holds several')
+    add_trust(parser)
     parser.add_argument('--debug', action='store_true',
                         help='show the traceback of an error instead of a message')
     return parser.parse_args()
@@ -36,7 +37,8 @@ def main() -> None:
 
 
 def convert(args: argparse.Namespace) -> None:
-    weights, layout = to_openmmlab(read_state_dict(args.source), args.prefix)
+    weights, layout = to_openmmlab(read_state_dict(args.source, args.trust_checkpoint),
+                                   args.prefix)
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
     if nested and not args.target.endswith('.safetensors'):

@@ -10,11 +10,14 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 from checks import check_options, check_toolkit, check_work_dir
-from messages import did_you_mean
+from messages import add_trust, did_you_mean
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.config.utils import ConfigParsingError
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from vit_plugin.checkpoints.runner import read_as_data
+from vit_plugin.checks import CheckHook
 
 ROOT = Path(__file__).resolve().parents[1]
 # Launcher -> what it puts into the environment of each process.
@@ -41,6 +44,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('--data-root', help='folder of the data, for all data sets')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='change settings, e.g. optim_wrapper.optimizer.lr=1e-3')
+    add_trust(parser)
     parser.add_argument('--launcher', choices=tuple(LAUNCHERS), default='none')
     parser.add_argument('--debug', action='store_true',
                         help='show the traceback of an error instead of a message')
@@ -176,8 +180,12 @@ def check_checkpoint(path: str) -> None:
                  'without a value takes the newest whole one of the work dir.')
 
 
-def build_runner(cfg: Config, notes: Iterable[str] = ()) -> Runner:
-    """Build the runner that the config asks for, and write ``notes`` into its log as warnings."""
+def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False) -> Runner:
+    """Build the runner that the config asks for, and write ``notes`` into its log as warnings.
+
+    Its checkpoints are read as data, unless ``trust`` lets that of ``load_from`` run code.
+    """
+    read_as_data()  # what models load when they are built
     check_work_dir(cfg.work_dir)
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
         distribute_on_cpu(cfg)
@@ -186,9 +194,19 @@ def build_runner(cfg: Config, notes: Iterable[str] = ()) -> Runner:
         sys.exit(f'Error: there are more processes than GPUs: process {local_rank} on this '
                  f'machine finds {torch.cuda.device_count()}. Start as many as there are.')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    set_check_hook(runner, trust)
     for note in notes:
         runner.logger.warning(note)
     return runner
+
+
+def set_check_hook(runner: Runner, trust: bool) -> None:
+    """Give the runner a `CheckHook`, unless it has one; no config that is kept says trust."""
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckHook)), None)
+    if hook is None:
+        hook = CheckHook()
+        runner.register_hook(hook)
+    hook.trust_checkpoint = trust
 
 
 @contextmanager

@@ -67,6 +67,13 @@ ADVICE = {
 }
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option of all tools that read a checkpoint."""
+    parser.add_argument('--trust-checkpoint', action='store_true',
+                        help='run the code that the checkpoint may bring; without it, a checkpoint '
+                             'that needs code is refused')
+
+
 @contextmanager
 def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> Iterator[None]:
     """End the process with a message on a known error (status 1) or Ctrl-C (130).

@@ -37,7 +37,7 @@ def test(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
-    runner = build_runner(cfg, args.notes)
+    runner = build_runner(cfg, args.notes, args.trust_checkpoint)
     runner.register_hook(CheckWeightsHook(args.checkpoint))
     check_data(runner, 'test')
     if args.out:

@@ -55,7 +55,7 @@ def train(args: argparse.Namespace) -> None:
     if not torch.cuda.is_available():
         args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
     with former_config(cfg):
-        runner = build_runner(cfg, args.notes + check_settings(cfg))
+        runner = build_runner(cfg, args.notes + check_settings(cfg), args.trust_checkpoint)
         if cfg.get('resume') and cfg.get('load_from'):
             runner.register_hook(CheckWeightsHook(cfg.load_from))
         check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
@@ -63,7 +63,7 @@ def train(args: argparse.Namespace) -> None:
     try:
         runner.train()
     except CheckpointError as error:
-        if args.debug or not cfg.get('load_from') or str(error).startswith('cannot load'):
+        if args.debug or not cfg.get('load_from') or cfg.load_from in str(error):
             raise
         sys.exit(f"Error: cannot load load_from='{cfg.load_from}': {error}.")
     leave_processes()

@@ -23,7 +23,7 @@ from pathlib import Path
 from launch import Options, load_config
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from messages import explained
+from messages import add_trust, explained
 from mmengine.config import Config
 from pictures import attention, curves, gradcam, positions, predictions, pyramid, rates, windows
 from pictures.drawing import save
@@ -51,6 +51,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--data-root', help='folder of the data, for all data sets')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='change settings of the config')
+    add_trust(parser)
     parser.add_argument('--debug', action='store_true',
                         help='show the traceback of an error instead of a message')
     parser.set_defaults(launcher='none', work_dir=None)
@@ -65,7 +66,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw(kind: str, cfg: Config, name: str, checkpoint: str | Path | None = None,
-         images: list[str] | None = None, count: int | None = None) -> Figure:
+         images: list[str] | None = None, count: int | None = None, trust: bool = False) -> Figure:
     """The picture of a config's model.
 
     Args:
@@ -75,11 +76,12 @@ def draw(kind: str, cfg: Config, name: str, checkpoint: str | Path | None = None
         checkpoint: Weights; None for random ones.
         images: Paths; None for ``count`` from the config's test data.
         count: How many; None for as many as are usual for this kind.
+        trust: Run the code that the checkpoint may bring.
 
     Raises:
         PictureError: a file is missing, or the kind does not fit the model.
     """
-    subject = load_subject(cfg, name, checkpoint)
+    subject = load_subject(cfg, name, checkpoint, trust)
     if kind in OF_MODEL:
         return OF_MODEL[kind](subject)
     if kind == 'predictions':
@@ -103,7 +105,8 @@ def make_figure(args: argparse.Namespace) -> Figure:
     if args.kind == 'curves':
         return curves.draw([args.config, *args.inputs])
     checkpoint, images = split_inputs(args.inputs)
-    return draw(args.kind, load_config(args), Path(args.config).stem, checkpoint, images, args.num)
+    return draw(args.kind, load_config(args), Path(args.config).stem, checkpoint, images, args.num,
+                args.trust_checkpoint)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.distillation.classifier': 'mmpretrain',
     'vit_plugin.detection': 'mmdet',
     'vit_plugin.hooks': 'opencv-python',
+    'vit_plugin.checks': 'opencv-python',
     'vit_plugin.datasets': 'mmcv',
     'vit_plugin.datasets.folders': 'mmpretrain',
     'vit_plugin.datasets.coco': 'mmdet',

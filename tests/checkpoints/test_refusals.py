@@ -15,12 +15,19 @@ import mmpretrain.models
 import numpy as np
 import pytest
 import torch
+from mmengine.config import ConfigDict
+from mmengine.optim import MultiStepLR, OneCycleLR
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from vit_plugin.backbones import SwinTransformer
-from vit_plugin.checkpoints import CheckpointError, load_pretrained, read_state_dict
+from vit_plugin.checkpoints import (
+    CheckpointError,
+    load_pretrained,
+    read_checkpoint,
+    read_state_dict,
+)
 
 from .checkpoint_models import SIZE, SWIN, deit, swin, timm_swin, timm_vit
 
@@ -141,6 +148,19 @@ def test_getattr_reaches_nothing_else(tmp_path: Path) -> None:
 
     path = saved({'model': deit().state_dict(), 'x': Reach()}, tmp_path / 'a.pth')
     assert_refused(deit(), path, 'would run code', 'getattr of .*ndarray')
+
+
+def test_what_runs_store_is_read(tmp_path: Path) -> None:
+    """In dataset_meta, message_hub and param_schedulers."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=1.)
+    content = dict(
+        meta=ConfigDict(classes=('a', 'b'), label_map=dict(a={0, 1}, b=frozenset([2]))),
+        scheduler=OneCycleLR(optimizer, eta_max=1., total_steps=9).state_dict(),
+        steps=MultiStepLR(optimizer, milestones=[1, 1]).state_dict(),
+        arrays=[np.ones(2, kind) for kind in ('u1', 'f2', 'i8', 'f8', '?', 'U3', 'u4')],
+        scalars=[np.float16(1), np.int32(2)], others=[slice(1, 2), range(3), 1j])
+    found = read_checkpoint(saved(content, tmp_path / 'a.pth'))
+    assert repr(found) == repr(content)
 
 
 def test_arguments_of_the_official_trainer_are_read(tmp_path: Path) -> None:

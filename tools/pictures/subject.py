@@ -124,7 +124,8 @@ def test_dataset(cfg: Config) -> Any:
     return dataset
 
 
-def load_subject(cfg: Config, name: str, checkpoint: str | Path | None) -> Subject:
+def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
+                 trust: bool = False) -> Subject:
     """Build a config's model, a distilled one without its teacher, and load a checkpoint.
 
     Raises:
@@ -141,15 +142,15 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None) -> Subje
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = MODELS.build(settings).eval()
         if checkpoint is not None:
-            load_weights(model, checkpoint)
+            load_weights(model, checkpoint, trust)
     weights = 'random weights' if checkpoint is None else short_path(checkpoint)
     return Subject(cfg, name, model, weights)
 
 
-def load_weights(model: nn.Module, checkpoint: str | Path) -> None:
+def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool = False) -> None:
     """Load the weights of a whole model; nothing may be missing or left over."""
     try:
-        weights = read_state_dict(checkpoint)
+        weights = read_state_dict(checkpoint, trust)
     except (FileNotFoundError, CheckpointError) as error:
         raise PictureError(str(error)) from error
     try:

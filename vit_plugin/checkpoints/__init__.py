@@ -8,10 +8,10 @@
 from .errors import CheckpointError
 from .layouts import from_openmmlab, to_openmmlab
 from .loading import adapt_classifier, adapt_state_dict, load_pretrained
-from .reading import read_state_dict
+from .reading import read_checkpoint, read_state_dict
 from .writing import write_checkpoint
 
 __all__ = [
     'CheckpointError', 'adapt_classifier', 'adapt_state_dict', 'from_openmmlab', 'load_pretrained',
-    'read_state_dict', 'to_openmmlab', 'write_checkpoint',
+    'read_checkpoint', 'read_state_dict', 'to_openmmlab', 'write_checkpoint',
 ]

@@ -2,6 +2,7 @@
 import argparse
 import codecs
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from os import PathLike
@@ -11,22 +12,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OneCycleParamScheduler
 from torch import Tensor
 
 from .errors import CheckpointError
 
 # What torch's unpickler says of code, in contrast to damage.
-NEEDS_CODE = re.compile('Unsupported (global|class)|is blocked|unrecognized function|Can only')
+NEEDS_CODE = re.compile(
+    'Unsupported (global|class)|is blocked|unrecognized function|Can only|Cannot use ``weights_')
+ASKED_FOR = re.compile(r'GLOBAL (\S+)')
 # Where weights lie in a file, by precedence.
 NESTED_UNDER = ('state_dict', 'model', 'model_ema', 'state_dict_ema', 'module')
 
 
-def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
+def read_state_dict(path: str | PathLike, trust: bool = False) -> dict[str, Tensor]:
     """Read the weights of a ``.pth``, ``.pt`` or ``.safetensors`` file to the CPU.
 
     Args:
         path: A file, or an address (``https://...``), which is downloaded to torch hub's folder.
+        trust: See `read_checkpoint`.
 
     Returns:
         The weights, taken out of whatever they are nested in (``state_dict``, ``model``,
@@ -37,30 +43,48 @@ def read_state_dict(path: str | PathLike) -> dict[str, Tensor]:
         CheckpointError: a `ValueError`; the file is damaged, needs code to be read, or holds no
             weights.
     """
+    content = read_checkpoint(path, trust=trust)
+    try:
+        return weights_of(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
+
+
+def read_checkpoint(path: str | PathLike, map_location: Any = 'cpu', trust: bool = False) -> Any:
+    """Read all that a checkpoint file holds: weights, optimizer, logs ....
+
+    Args:
+        path: A file, or an address (``https://...``), which is downloaded to torch hub's folder.
+        map_location: Where its tensors go, as in `torch.load`.
+        trust: Run the code that the file may bring. Otherwise it is read as data: tensors, plain
+            Python and NumPy values, and what mmengine's runner stores.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: a `ValueError`; the file is damaged, or needs code to be read.
+    """
     file = _download(str(path)) if str(path).startswith(('http://', 'https://')) else Path(path)
     file = file.expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint '{path}'")
     try:
-        content = _read(file)
+        return _read(file, map_location, trust)
     except ImportError:
         raise
     except Exception as error:  # a damaged pickle or archive can raise almost anything
         # torch wraps the unpickler's reason in advice to read the file unsafely
         reason = error.__context__ if isinstance(error, UnpicklingError) else None
         message = str(reason or error).split('\n')[0][:300]
-        if NEEDS_CODE.search(message):
+        if NEEDS_CODE.search(message) and not trust:
+            asked = ASKED_FOR.search(message)
             message = (
-                'reading it would run code, which files from outside must not. If you trust it, '
-                'convert it where that is safe: content = torch.load(path, weights_only=False), '
-                f"then torch.save(dict(state_dict=content['model']), new_path). ({message})")
+                f'reading it would run code ({asked[1] if asked else message}), which files from '
+                'outside must not. If you trust it, add --trust-checkpoint to the command that '
+                'names it, or convert it where that is safe: content = torch.load(path, '
+                "weights_only=False), then torch.save(dict(state_dict=content['model']), new_path)")
         else:
             message = f'it is damaged, or no checkpoint ({type(error).__name__}: {message})'
         raise CheckpointError(f"cannot read the checkpoint '{path}': {message}") from error
-    try:
-        return weights_of(content)
-    except CheckpointError as error:
-        raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
 
 
 def weights_of(content: Any) -> dict[str, Tensor]:
@@ -92,12 +116,14 @@ def _check_tensor(key: str, value: Tensor) -> Tensor:
     return value.detach()
 
 
-def _read(file: Path) -> Any:
+def _read(file: Path, map_location: Any, trust: bool) -> Any:
     if file.suffix == '.safetensors':
         from safetensors.torch import load_file  # an optional library
-        return load_file(file, device='cpu')
+        return load_file(file, device=str(map_location or 'cpu'))
+    if trust:
+        return torch.load(file, map_location, weights_only=False)
     with _safe_globals():
-        return torch.load(file, map_location='cpu', weights_only=True)
+        return torch.load(file, map_location, weights_only=True)
 
 
 def _download(url: str) -> Path:
@@ -137,19 +163,22 @@ def _named(function: Any, module: str, name: str) -> Callable:
     return named
 
 
-def _history_method(owner: Any, name: str) -> Any:
+def _method(owner: Any, name: str) -> Any:
     """What `getattr` is used for in mmengine's checkpoints, and nothing else."""
-    if owner is not HistoryBuffer:
-        raise UnpicklingError(f'Unsupported global: getattr of {owner!r}')
-    return getattr(HistoryBuffer, name)
+    if not (owner is HistoryBuffer or owner is OneCycleParamScheduler) or name.startswith('__'):
+        raise UnpicklingError(f"Unsupported global: getattr of {owner!r}, '{name}'")
+    return getattr(owner, name)
 
 
-# mmengine's logged scalars (numpy arrays in a HistoryBuffer), under the module names of numpy 1
-# and 2, and the arguments that the trainers of DeiT and of timm store.
+# What mmengine's runner stores: logged scalars (numpy arrays in a HistoryBuffer), under the module
+# names of numpy 1 and 2, what data sets say of themselves, and a scheduler's way of annealing.
+# Then the arguments that the trainers of DeiT and of timm store.
 SAFE_GLOBALS: list[Any] = [
-    HistoryBuffer,
-    *(_named(_history_method, module, 'getattr') for module in ('builtins', '__builtin__')),
-    np.ndarray, np.dtype, *{type(np.dtype(name)) for name in ('f4', 'f8', 'i4', 'i8', '?')},
+    HistoryBuffer, OneCycleParamScheduler,
+    *(_named(_method, module, 'getattr') for module in ('builtins', '__builtin__')),
+    ConfigDict, Counter, bytearray, complex, frozenset, range, set, slice,
+    np.ndarray, np.dtype,
+    *{type(np.dtype(code)) for code in np.typecodes['AllInteger'] + np.typecodes['Float'] + '?SU'},
     *(_named(function, module, name)
       for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
       for name, function in (('_reconstruct', np.zeros(0).__reduce__()[0]),

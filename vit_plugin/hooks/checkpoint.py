@@ -110,7 +110,8 @@ class AtomicCheckpointHook(CheckpointHook):
         super()._save_best_checkpoint(runner, metrics)
         if self.best_ckpt_path is None:
             self.best_ckpt_path = best
-        elif best not in (None, self.best_ckpt_path) and is_main_process():
+        elif best not in (None, self.best_ckpt_path) and is_main_process() \
+                and Path(best).resolve().parent == Path(self.best_ckpt_path).resolve().parent:
             Path(best).unlink(missing_ok=True)
 
 
