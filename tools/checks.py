@@ -17,6 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.checks.classes import check_folder_names, classes_of
 from vit_plugin.hooks import LabelCheckHook
 
 TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
@@ -148,6 +149,7 @@ def check_classes(runner: Runner, split: str, dataset: Any) -> None:
 
     More outputs than classes only get a warning: pretrained heads may have them.
     """
+    check_folder_names(dataset)
     classes = classes_of(dataset)
     if split == 'val':
         trained = classes_of(runner.train_dataloader.dataset)
@@ -173,11 +175,6 @@ def check_classes(runner: Runner, split: str, dataset: Any) -> None:
         if min(wrong.values()) < len(classes) or mixed:
             sys.exit(f'Error: {message}')
         runner.logger.warning(message)
-
-
-def classes_of(dataset: Any) -> list[str]:
-    """The names of a data set's classes; empty where it has none."""
-    return list(getattr(dataset, 'metainfo', {}).get('classes') or ())
 
 
 class CheckWeightsHook(Hook):

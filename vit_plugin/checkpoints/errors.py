@@ -1,5 +1,6 @@
 """What goes wrong with checkpoints."""
+from vit_plugin.errors import UserError
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint cannot be read, is not recognised, or does not fit its model."""

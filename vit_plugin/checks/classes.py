@@ -1,0 +1,84 @@
+"""Whether a label means the same class to a checkpoint, to the data and to the model."""
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, Runner
+
+from vit_plugin.errors import UserError
+
+
+def classes_of(dataset: Any) -> list[str]:
+    """The names of a data set's classes; empty where it has none."""
+    return list(getattr(dataset, 'metainfo', {}).get('classes') or ())
+
+
+def classes_in(checkpoint: dict[str, Any]) -> list[str]:
+    """The names of the classes that a checkpoint was trained on; empty where it does not tell."""
+    meta = checkpoint.get('meta') or {}
+    found = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
+    classes = found.get('classes') or ()  # in capitals before OpenMMLab 2
+    return [] if isinstance(classes, str) else list(classes)
+
+
+def check_folder_names(dataset: Any) -> None:
+    """Raise unless the names that a config gives folders of images are in the folders' order.
+
+    mmpretrain's data sets label images by the sorted folders, whatever names ``metainfo`` has.
+
+    Raises:
+        UserError: some names are folders', but not in their places.
+    """
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    folders = list(getattr(dataset, 'folder_to_idx', None) or ())
+    classes = classes_of(dataset)
+    if set(folders) & set(classes) and folders != classes:
+        raise UserError(
+            "metainfo=dict(classes=...) names other classes than the folders, whose order is that "
+            f'of the labels: metainfo has {shorten(classes)}, the folders are {shorten(folders)}. '
+            'Leave metainfo out, or give the names in the order of the folders')
+
+
+def compare_classes(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Compare the names of the classes of a checkpoint with those of the data.
+
+    A run that starts from weights gets a warning where a head fits by its size alone. Data may
+    lack the last classes of the checkpoint. Without names on one side nothing is compared.
+
+    Raises:
+        UserError: the run tests, or is resumed, with other classes.
+    """
+    trained = classes_in(checkpoint)
+    training = isinstance(runner.optim_wrapper, OptimWrapper)
+    # the loop that runs; the properties without _ would build others
+    loops = [runner._train_loop] if training else [runner._test_loop, runner._val_loop]
+    built = next((loop for loop in loops if isinstance(loop, BaseLoop)), None)
+    classes = classes_of(built.dataloader.dataset) if built is not None else []
+    if not trained or not classes or trained[:len(classes)] == classes:
+        return
+    lists = (f'the checkpoint has {shorten(trained)}, the data have {shorten(classes)}'
+             f'{first_difference(trained, classes)}')
+    if not training or runner.cfg.get('resume'):
+        raise UserError(
+            "the checkpoint was trained on other classes than the data's, so that labels mean "
+            f'different things: {lists}. Give the data the same classes, in the same order')
+    if len(trained) == len(classes) and any('head' in key for key in
+                                            checkpoint.get('state_dict', checkpoint)):
+        runner.logger.warning(
+            f'load_from: the head fits, but was trained on other classes: {lists}. Its weights '
+            'start from those of another class where names differ.')
+
+
+def shorten(names: Sequence[str], count: int = 10) -> str:
+    """The first names, and how many there are."""
+    more = f', ... ({len(names)} in all)' if len(names) > count else ''
+    return f'[{", ".join(map(repr, names[:count]))}{more}]'
+
+
+def first_difference(trained: Sequence[str], classes: Sequence[str]) -> str:
+    """Where the names begin to differ, if the lists are long."""
+    for i, (one, other) in enumerate(zip(trained, classes)):
+        if one != other and i >= 10:
+            return f' (class {i} is {one!r} there, {other!r} here)'
+    return ''
