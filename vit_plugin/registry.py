@@ -23,6 +23,8 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.hooks': 'opencv-python',
     'vit_plugin.checks': 'opencv-python',
     'vit_plugin.datasets': 'mmcv',
+    'vit_plugin.transforms.crop': 'mmpretrain',
+    'vit_plugin.transforms.augment': 'mmpretrain',
     'vit_plugin.datasets.folders': 'mmpretrain',
     'vit_plugin.datasets.coco': 'mmdet',
 }

@@ -21,7 +21,7 @@ model = dict(backbone=dict(arch=arch, img_size=32, patch_size=8, drop_path_rate=
              head=dict(num_classes=2, in_channels=16))
 data_preprocessor = dict(num_classes=2)
 train_pipeline = _base_.train_pipeline
-train_pipeline[1]['scale'] = 32
+train_pipeline[0]['scale'] = 32
 folder = dict(type='vit_plugin.ImageFolder', data_root='{folder}', _delete_=True)
 train_dataloader = dict(
     batch_size=2, num_workers={workers}, persistent_workers={workers} > 0,

@@ -70,7 +70,7 @@ class SeededSampler(Sampler):
 
 @DATASETS.register_module()
 class SeededDataset(Dataset):
-    """Another data set; for each `Draw`, ``random``, NumPy and torch are seeded by it.
+    """Another data set; for each `Draw`, ``random``, NumPy and torch (CPU) are seeded by it.
 
     Give its loader a `SeededSampler`. Works with the transforms of any toolkit.
 
@@ -85,7 +85,7 @@ class SeededDataset(Dataset):
         if not isinstance(draw, Draw):
             raise TypeError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
                             "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
-        seed_generators(*draw)
+        seed_generators(*draw, devices=False)
         return self.dataset[draw.sample]
 
     def __len__(self) -> int:

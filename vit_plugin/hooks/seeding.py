@@ -10,12 +10,16 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from vit_plugin.registry import HOOKS
 
 
-def seed_generators(*key: int) -> None:
-    """Seed ``random``, NumPy and torch (all devices) by a key of non-negative integers."""
+def seed_generators(*key: int, devices: bool = True) -> None:
+    """Seed ``random``, NumPy and torch by a key of non-negative integers.
+
+    Without ``devices`` only torch's generator of the CPU, which takes a fiftieth of the time.
+    """
     words = np.random.SeedSequence(key).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words[1])
-    torch.manual_seed(int(words[2]) << 32 | int(words[3]))
+    seed_torch = torch.manual_seed if devices else torch.default_generator.manual_seed
+    seed_torch(int(words[2]) << 32 | int(words[3]))
 
 
 @HOOKS.register_module()

@@ -11,15 +11,14 @@ data_preprocessor = dict(
 bgr_mean = data_preprocessor['mean'][::-1]
 bgr_std = data_preprocessor['std'][::-1]
 train_pipeline = [
-    dict(type='vit_plugin.LoadImage', max_corrupt=10),
-    dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(type='RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
+    dict(type='vit_plugin.LoadRandomResizedCrop', scale=224, max_corrupt=10),
+    dict(type='vit_plugin.RandomFlip', prob=0.5, direction='horizontal'),
+    dict(type='vit_plugin.RandAugment', policies='timm_increasing', num_policies=2, total_level=10,
          magnitude_level=9, magnitude_std=0.5,
          hparams=dict(pad_val=[round(x) for x in bgr_mean], interpolation='bicubic')),
-    dict(type='RandomErasing', erase_prob=0.25, mode='rand', min_area_ratio=0.02,
+    dict(type='vit_plugin.RandomErasing', erase_prob=0.25, mode='rand', min_area_ratio=0.02,
          max_area_ratio=1 / 3, fill_color=bgr_mean, fill_std=bgr_std),
-    dict(type='PackInputs'),
+    dict(type='vit_plugin.PackInputs'),
 ]
 test_pipeline = [
     dict(type='vit_plugin.LoadImage'),
@@ -31,6 +30,7 @@ test_pipeline = [
 # The last, smaller batch of an epoch is dropped, as in both papers' code.
 train_dataloader = dict(
     batch_size=128, num_workers=10, persistent_workers=True, drop_last=True,
+    collate_fn=dict(type='default_collate'),  # the workers make the batch
     sampler=dict(type='vit_plugin.SeededSampler',
                  sampler=dict(type='DefaultSampler', shuffle=True)),
     dataset=dict(type='vit_plugin.SeededDataset',

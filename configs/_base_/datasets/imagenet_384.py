@@ -5,7 +5,7 @@
 _base_ = 'imagenet_224.py'
 
 train_pipeline = _base_.train_pipeline
-train_pipeline[1].scale = 384  # RandomResizedCrop
+train_pipeline[0].scale = 384  # LoadRandomResizedCrop
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].scale = 438  # ResizeEdge
 test_pipeline[2].crop_size = 384  # CenterCrop
