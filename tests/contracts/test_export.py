@@ -9,6 +9,8 @@ from registered import CLASSES, Case, assert_close, flatten, image, loss
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 
+from vit_plugin.backbones import SwinTransformer
+
 SIZE = (72, 64)
 # other numbers of pixels, the same number, and another padding of the same number of patches
 OTHERS = [(96, 80), (64, 72), (70, 64), (1, 1)]
@@ -65,6 +67,25 @@ def test_onnx(backbone: Case, tmp_path: Path) -> None:
     for size in OTHERS:
         with pytest.raises(Exception, match='Got invalid dimensions for input'):
             run(image(2, *size))
+
+
+@pytest.mark.parametrize('pad_small_map', [False, True])
+def test_onnx_at_other_sizes(pad_small_map: bool, tmp_path: Path) -> None:
+    """Whether a map is shifted is decided for each size: on 64x96, stage 2 is smaller than it."""
+    arch = dict(embed_dims=8, depths=(2, 2), num_heads=(1, 2))
+    model = SwinTransformer(arch, window_size=9, out_indices=(0, 1),
+                            pad_small_map=pad_small_map).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    path = tmp_path / 'model.onnx'
+    torch.onnx.export(model, (image(2, 64, 96),), dynamo=True, verbose=False,
+                      dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},)).save(path)
+    session = onnxruntime.InferenceSession(path)
+    for size in [(2, 64, 96), (1, 128, 128), (3, 61, 75), (1, 8, 200)]:
+        images = image(*size)
+        found = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+        with torch.no_grad():
+            assert_close([torch.from_numpy(x) for x in found], [*model(images)], 1e-4)
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class SwinTransformer(Backbone):
     """
 
     stages: Sequence[SwinStage]
+    num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
                  arch: str | Mapping[str, Any] = 'tiny',

@@ -57,7 +57,10 @@ def roll(x: Tensor, shift: Shift) -> Tensor:
     if isinstance(down, Tensor) or isinstance(right, Tensor):
         for dim, places in zip((1, 2), shift):
             length = x.shape[dim]
-            x = x.index_select(dim, (torch.arange(length, device=x.device) - places) % length)
+            index = torch.arange(length, device=x.device) - places
+            # Not with a remainder, which ONNX does not convert (torch 2.13).
+            index = torch.where(index < 0, index + length, index)
+            x = x.index_select(dim, torch.where(index < length, index, index - length))
         return x
     return x.roll((down, right), dims=(1, 2)) if down or right else x
 

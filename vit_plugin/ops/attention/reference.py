@@ -35,7 +35,7 @@ def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: 
     padded = (x.shape[1], x.shape[2])
     x = window_partition(roll(x, (-shift[0], -shift[1])), window)
     bias = bias[None]
-    if shift != (0, 0):
+    if isinstance(shift[0], Tensor) or any(shift):
         bias = bias + mask_of(x, padded, window, shift)[:, None]
     x = attend_in_windows(x, bias, scale)
     return crop(roll(window_reverse(x, window, padded), shift), size)
