@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
@@ -18,6 +19,7 @@ from mmengine.optim import OneCycleParamScheduler
 from torch import Tensor
 
 from .errors import CheckpointError
+from .files import find_weights, identify, read_shards
 
 # What torch's unpickler says of code, in contrast to damage.
 NEEDS_CODE = re.compile(
@@ -28,15 +30,16 @@ NESTED_UNDER = ('state_dict', 'model', 'model_ema', 'state_dict_ema', 'module')
 
 
 def read_state_dict(path: str | PathLike, trust: bool = False) -> dict[str, Tensor]:
-    """Read the weights of a ``.pth``, ``.pt`` or ``.safetensors`` file to the CPU.
+    """Read the weights of a ``.pth``, ``.pt``, ``.bin`` or ``.safetensors`` file to the CPU.
 
     Args:
-        path: A file, or an address (``https://...``), which is downloaded to torch hub's folder.
+        path: A file, folder or address, see `read_checkpoint`.
         trust: See `read_checkpoint`.
 
     Returns:
         The weights, taken out of whatever they are nested in (``state_dict``, ``model``,
-        ``model_ema`` ..., in this order) and without ``module.`` in front of their names.
+        ``model_ema`` ..., in this order) and without ``module.`` in front of their names. Several
+        models side by side (DINO's ``student`` and ``teacher``) keep their names in front.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -54,7 +57,9 @@ def read_checkpoint(path: str | PathLike, map_location: Any = 'cpu', trust: bool
     """Read all that a checkpoint file holds: weights, optimizer, logs ....
 
     Args:
-        path: A file, or an address (``https://...``), which is downloaded to torch hub's folder.
+        path: A file; the index of one in parts (``*.index.json``); a folder in which Hugging Face
+            saved a model; or an address (``https://...``), which is downloaded to torch hub's
+            folder.
         map_location: Where its tensors go, as in `torch.load`.
         trust: Run the code that the file may bring. Otherwise it is read as data: tensors, plain
             Python and NumPy values, and what mmengine's runner stores.
@@ -64,18 +69,22 @@ def read_checkpoint(path: str | PathLike, map_location: Any = 'cpu', trust: bool
         CheckpointError: a `ValueError`; the file is damaged, or needs code to be read.
     """
     file = _download(str(path)) if str(path).startswith(('http://', 'https://')) else Path(path)
-    file = file.expanduser()
+    file = find_weights(file.expanduser())
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint '{path}'")
     try:
+        if file.suffix == '.json':
+            return read_shards(file, partial(_read, map_location=map_location, trust=trust))
         return _read(file, map_location, trust)
-    except ImportError:
+    except (ImportError, CheckpointError):
         raise
     except Exception as error:  # a damaged pickle or archive can raise almost anything
         # torch wraps the unpickler's reason in advice to read the file unsafely
         reason = error.__context__ if isinstance(error, UnpicklingError) else None
         message = str(reason or error).split('\n')[0][:300]
-        if NEEDS_CODE.search(message) and not trust:
+        if foreign := identify(file):
+            message = foreign
+        elif NEEDS_CODE.search(message) and not trust:
             asked = ASKED_FOR.search(message)
             message = (
                 f'reading it would run code ({asked[1] if asked else message}), which files from '
@@ -97,7 +106,7 @@ def weights_of(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, MutableMapping):
         raise CheckpointError(f'found {type(content).__name__}, not a dict of tensors')
     weights = {}
-    for key, value in content.items():
+    for key, value in side_by_side(content).items():
         if isinstance(key, str) and isinstance(value, Tensor):
             weights[key.removeprefix('module.')] = _check_tensor(key, value)
         elif isinstance(key, str) and '.' in key and value is not None:
@@ -105,6 +114,23 @@ def weights_of(content: Any) -> dict[str, Tensor]:
     if not weights:
         raise CheckpointError(f'found no tensors under {[str(key) for key in content][:5]}')
     return weights
+
+
+def side_by_side(content: MutableMapping) -> MutableMapping:
+    """``{'student': {name: tensor}, 'teacher': ...}`` as ``{'student.' + name: tensor, ...}``.
+
+    A content with tensors of its own stays as it is.
+    """
+    models = {key: value for key, value in content.items() if isinstance(key, str)
+              and isinstance(value, MutableMapping) and _has_tensors(value)}
+    if _has_tensors(content) or not models:
+        return content
+    return {f"{key}.{name.removeprefix('module.')}": value for key, model in models.items()
+            for name, value in model.items() if isinstance(value, Tensor)}
+
+
+def _has_tensors(content: MutableMapping) -> bool:
+    return any(isinstance(value, Tensor) for value in content.values())
 
 
 def _check_tensor(key: str, value: Tensor) -> Tensor:
