@@ -17,13 +17,14 @@ from vit_plugin.checkpoints import (
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert a Swin or DeiT checkpoint. The layout of the source is recognised: '
-                    'OpenMMLab, official, timm (old and new) or Hugging Face. Shapes stay as they '
-                    'are; a model fits them to its own when it loads them.')
-    parser.add_argument('source', help='.pth, .pt or .safetensors, or an address (https://...)')
+                    'OpenMMLab, official, timm (old and new), torchvision or Hugging Face. Shapes '
+                    'stay as they are; a model fits them to its own when it loads them.')
+    parser.add_argument('source', help='.pth, .pt, .bin or .safetensors, the index.json of one in '
+                                       'parts, a folder of Hugging Face, or an address (https://...)')
     parser.add_argument('target', help='.pth or .safetensors')
     parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
-    parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.'; "
-                                         'needed where the source holds several')
+    parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.' or "
+                                         "'teacher'; needed where the source holds several")
     add_trust(parser)
     parser.add_argument('--debug', action='store_true',
                         help='show the traceback of an error instead of a message')

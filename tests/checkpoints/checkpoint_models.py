@@ -29,8 +29,8 @@ def image(size: int | tuple[int, int] = SIZE, channels: int = 3) -> Tensor:
 
 
 def swin(**kwargs) -> SwinTransformer:
-    return randomise(SwinTransformer(**{**dict(arch=SWIN, window_size=4, out_indices=(0, 1, 2)),
-                                        **kwargs}), seed=9)
+    return randomise(SwinTransformer(**{**dict(arch=SWIN, window_size=4, img_size=SIZE,
+                                               out_indices=(0, 1, 2)), **kwargs}), seed=9)
 
 
 def deit(**kwargs) -> DeiT:
@@ -108,6 +108,8 @@ def blocks_of(model: nn.Module) -> list[nn.Module]:
     for name, module in model.named_modules():
         if name.split('.')[-1] in ('layer', 'layers', 'blocks', 'stages') and len(module) == 3:
             return [stage.blocks[-1] if hasattr(stage, 'blocks') else stage for stage in module]
+        if name.split('.')[-1] == 'features':  # torchvision's Swin: stem, stage, merging, ...
+            return list(module)[1::2]
     raise LookupError('no blocks')
 
 

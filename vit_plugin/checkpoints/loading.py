@@ -119,6 +119,6 @@ def complete(backbone: nn.Module, matched: Match) -> dict[str, Tensor]:
 
 
 def report(backbone: nn.Module, matched: Match, source: str) -> None:
-    """Log one line, as a warning where layers keep their random weights."""
+    """Log one line, as a warning where outputs may differ from the source's."""
     print_log(f'{type(backbone).__name__} <- {source}, {matched.summary()}', logger='current',
-              level=logging.WARNING if matched.incomplete() else logging.INFO)
+              level=logging.WARNING if matched.doubtful() else logging.INFO)

@@ -11,12 +11,24 @@ from torch import Tensor, nn
 from vit_plugin.wording import shorten
 
 from .errors import CheckpointError
-from .resizing import Size, find_window, fit_channels, fit_position, resize_table
+from .resizing import Size, find_window, fit_channels, fit_position, lacks_tokens, resize_table
 
-# What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens and poolers,
-# norms of outputs nobody asks for.
+# What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens, poolers and
+# decoders, norms of outputs nobody asks for.
 EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_position_index)$|(cls|dist|mask)_token$|'
-                      r'pooler\.|norm\d+\.|ln1\.')
+                      r'pooler\.|norm\d+\.|ln[12]\.|decoder(_\w+)?(\.|$)')
+# What layers that only a checkpoint has tell of its model.
+FOREIGN = {
+    r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
+    r'reg(ister)?_tokens?$': 'a ViT with registers (DINOv2 with registers, timm reg4), whose '
+                             'tokens take part in every attention',
+    r'\.w12\.|\.w3\.|weights_(in|out)\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward layers',
+    r'^layers\.\d+\.attn\.(relative_position|rel_pos|[qv]_bias)|^rel_pos': 'a ViT with relative '
+    'positions (BEiT, ViTDet, SAM)',
+    r'[qk]_norm\.': 'a ViT that normalises queries and keys',
+    r'^(norm_pre|pre_ln)\.': 'a ViT that normalises before its first block (CLIP)',
+    r'\.gamma[12]\.': 'a ViT with LayerScale: give layer_scale_init_value > 0',
+}
 
 
 @dataclass
@@ -28,11 +40,13 @@ class Match:
     resized: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
     initialised: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     share: float = 0.
 
-    def incomplete(self) -> bool:
-        """Whether anything but norms of further outputs and a new token keeps its first values."""
-        return not all(re.match(r'norm\d+\.|dist_token$|.* = 0$', name)
+    def doubtful(self) -> bool:
+        """Whether outputs may differ from the source's: layers (but norms of further outputs and a
+        new token) keep their first values, or `warnings` say why."""
+        return bool(self.warnings) or not all(re.match(r'norm\d+\.|dist_token$|.* = 0$', name)
                        for name in self.initialised)
 
     def summary(self) -> str:
@@ -44,7 +58,7 @@ class Match:
         for verb, names in (('skipped', self.skipped), ('initialised', self.initialised)):
             if names:
                 parts.append(f'{verb} {shorten(names)}')
-        return '; '.join(parts)
+        return '; '.join(parts + self.warnings)
 
 
 def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
@@ -68,21 +82,32 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     unbuilt = [name for name in source if name not in own and is_unbuilt(name, backbone)]
     unused = [name for name in source
               if name not in own and name not in unbuilt and not EXPECTED.match(name)]
-    tokens = [name for name in source if name not in own and name.endswith('_token')]
+    parts = [name.split('.')[0] for name in source if name not in own
+             and re.match(r'\w+_token$|ln2\.|decoder', name)]
     result.skipped = [
         *sorted({key.split('.')[0] for key in weights if not key.startswith('backbone.')}),
-        *dict.fromkeys('.'.join(name.split('.')[:2]) for name in tokens + unbuilt)]
+        *dict.fromkeys(parts), *dict.fromkeys('.'.join(name.split('.')[:2]) for name in unbuilt)]
+    if 'ln2' in parts:
+        result.warnings.append('ln2 (fc_norm) skipped: the source averages the patches before '
+                               'this norm, and its head expects that')
     if wrong or unused or result.share < threshold:
         raise CheckpointError('\n  '.join([
             f'the checkpoint ({layout}) does not fit {type(backbone).__name__}: '
             f'{100 * result.share:.1f} % of the parameters matched'
             + (f', {100 * threshold:g} % must' if result.share < threshold else ''),
+            *reason(unused),
             *[f'{what} {shorten(names)}' for what, names in (
                 ('wrong values or shapes:', wrong), ('only in the checkpoint:', unused),
                 ('only in the backbone:', result.initialised)) if names],
             f"first keys of the checkpoint, in OpenMMLab's names: {shorten(source)}",
             f'first keys of the backbone: {shorten(own)}']))
     return result
+
+
+def reason(unused: list[str]) -> list[str]:
+    """What the layers that only the checkpoint has are of, if known."""
+    return [f'the checkpoint is of {what}' for pattern, what in FOREIGN.items()
+            if any(re.search(pattern, name) for name in unused)][:1]
 
 
 def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.Module,
@@ -93,7 +118,7 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
         if name.endswith('relative_position_index'):
             result.weights[name] = target
         elif name in source:
-            value = fit(name, source, target, backbone, result.resized, source_grid)
+            value = fit(name, source, target, backbone, result, source_grid)
             if value.shape != target.shape:
                 wrong.append(f'{name} {tuple(value.shape)} for {tuple(target.shape)}')
             elif not torch.isfinite(value.float()).all():
@@ -101,7 +126,9 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
             else:
                 result.weights[name] = value
         elif name.endswith('.bias') and name.removesuffix('bias') + 'weight' in source:
-            result.weights[name] = torch.zeros_like(target)  # a layer trained without a bias
+            # a layer trained without a bias; zeros that have values, if the backbone is on 'meta'
+            weight = source[name.removesuffix('bias') + 'weight']
+            result.weights[name] = weight.new_zeros(target.shape)
             result.initialised.append(f'{name} = 0')
         else:
             result.initialised.append(name)
@@ -109,12 +136,13 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
 
 
 def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
-        resized: Counter[str], source_grid: Size | None) -> Tensor:
+        result: Match, source_grid: Size | None) -> Tensor:
     """The value of ``name``, in the target's shape where there is a rule for that."""
     value = source[name]
     if not value.is_floating_point():
         raise CheckpointError(f'{name} is of type {value.dtype}, which no weight is')
-    fitted, old, new = value, tuple(value.shape), tuple(target.shape)
+    source_value = fitted = value
+    old, new = tuple(value.shape), tuple(target.shape)
     if name.endswith('relative_position_bias_table') and value.ndim == 2:
         index = source.get(name.replace('bias_table', 'index'))
         window = find_window(value, index, backbone.window_size)
@@ -125,12 +153,18 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
         names = getattr(backbone, 'token_names', ())
         tokens = dict.fromkeys(('cls_token', 'dist_token', *names))
         have = tuple(token for token in tokens if token in source)
+        # DeiT III (facebookresearch/deit, models_v2.py) adds no position to its class token. Every
+        # DeiT III has LayerScale; a grid of 3x5 with a token is as long as one of 4x4 without.
+        if 'layers.0.attn.gamma1.weight' in source and value.ndim == 3 and lacks_tokens(
+                value.shape[1], len(have), backbone.grid, source_grid):
+            value = torch.cat((value.new_zeros(1, len(have), value.shape[2]), value), dim=1)
+            name = 'pos_embed of patches alone'
         fitted = fit_position(value, target, have, names, backbone.grid, source_grid)
     elif name == 'patch_embed.projection.weight' and value.ndim == 4 \
             and value.shape[1] != target.shape[1]:
         fitted = fit_channels(value, target.shape[1])
-    if fitted is not value:
-        resized[f'{name} {old} -> {new}'] += 1
+    if fitted is not source_value:
+        result.resized[f'{name} {old} -> {new}'] += 1
     return fitted
 
 

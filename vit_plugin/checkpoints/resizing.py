@@ -108,6 +108,19 @@ def fit_position(source: Tensor, own: Tensor, source_tokens: tuple[str, ...],
     return torch.cat((*tokens, resize_position(source[:, skip:], source_grid, grid)), dim=1)
 
 
+def lacks_tokens(length: int, tokens: int, grid: Size, source_grid: Size | None) -> bool:
+    """Whether a position embedding is of patches alone, though there are tokens beside them.
+
+    Known from its length: not that, but all of it is as large as a grid.
+    """
+    def is_grid(patches: int) -> bool:
+        if source_grid is not None:
+            return patches == source_grid[0] * source_grid[1]
+        return patches == grid[0] * grid[1] or isqrt(max(patches, 0))**2 == patches
+
+    return is_grid(length) and not is_grid(length - tokens)
+
+
 def fit_channels(weight: Tensor, in_channels: int) -> Tensor:
     """The patch embedding (D, 3, p, p) for another number of image channels.
 

@@ -3,13 +3,14 @@
 OpenMMLab's names of a whole classifier (``backbone.``, ``head.``) are the form in the middle:
 every layout converts to it, some back.
 """
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..errors import CheckpointError
-from . import huggingface, openmmlab, timm_swin, timm_vit
+from . import huggingface, openmmlab, timm_swin, timm_vit, torchvision
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -30,7 +31,10 @@ LAYOUTS = (
     Layout('official Swin or old timm', timm_swin.OFFICIAL_SWIN, timm_swin.from_official),
     Layout('timm',                     timm_swin.SWIN,           timm_swin.from_timm),
     Layout('Hugging Face',             huggingface.VIT,          huggingface.from_vit),
+    Layout('Hugging Face MaskFormer',  huggingface.MASKFORMER,   huggingface.from_maskformer),
     Layout('Hugging Face',             huggingface.SWIN,         huggingface.from_swin),
+    Layout('torchvision',              torchvision.VIT,          torchvision.from_vit),
+    Layout('torchvision',              torchvision.SWIN,         torchvision.from_swin),
 )
 TARGETS: dict[str, tuple[Convert, Convert]] = {
     'timm': (timm_vit.to_vit, timm_swin.to_timm),
@@ -61,7 +65,7 @@ def to_openmmlab(weights: Mapping[str, Tensor],
             inside[key[len(prefix):]] = value
         elif key.startswith(heads):
             inside[key[len(owner):]] = value
-        else:
+        elif not key.startswith('backbone.'):
             outside[key] = value
     try:
         inside = layout.convert(inside)
@@ -84,23 +88,40 @@ def from_openmmlab(weights: Mapping[str, Tensor], to: str) -> dict[str, Tensor]:
 
 
 def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]:
-    """The layout of a state dict, and what stands in front of the backbone's keys."""
-    keys = dict.fromkeys(keys)
-    if prefix:
-        prefix = prefix.rstrip('.') + '.'
+    """The layout of a state dict, and what stands in front of the backbone's keys.
+
+    ``prefix`` may be as in the file, with ``module.`` of a parallel training, or an outer part:
+    ``'teacher'`` for ``'teacher.backbone.'``.
+    """
+    backbones = find_backbones(dict.fromkeys(keys))
+    if not backbones:
+        raise CheckpointError(
+            'neither a Swin nor a ViT of OpenMMLab, the official code, timm, torchvision or '
+            f'Hugging Face; its first keys: {list(keys)[:5]}')
+    whole = prefix.rstrip('.') + '.' if prefix else ''
+    given = (whole, re.sub(r'(^|\.)module\.', r'\1', whole))
+    wanted = ([start for start in backbones if prefix and start in given]
+              or [start for start in backbones if start.startswith(given)])
+    if not wanted:
+        raise CheckpointError(f"no backbone is under prefix='{prefix}', but under "
+                              f'{list(backbones)}')
+    if len(wanted) > 1 and 'backbone.' not in wanted:
+        raise CheckpointError(f"it holds several backbones, under {wanted}: say which, e.g. "
+                              f"prefix='{wanted[0]}' of init_cfg, or --prefix of "
+                              'tools/convert_checkpoint.py')
+    start = 'backbone.' if 'backbone.' in wanted else wanted[0]
+    return backbones[start], start
+
+
+def find_backbones(keys: Mapping[str, None]) -> dict[str, Layout]:
+    """What stands in front of each backbone, and its layout: the first that fits."""
+    found: dict[str, Layout] = {}
     for layout in LAYOUTS:
         first, *others = layout.signature
-        found = [key.removesuffix(first) for key in keys if key.endswith(first)]
-        found = [start for start in found if start[-1:] in ('', '.')
-                 and all(start + other in keys for other in others)
-                 and prefix in (None, start)]
-        if not found:
-            continue
-        if len(found) > 1 and 'backbone.' not in found:
-            raise CheckpointError(f'it holds several backbones, under {found}: say which, e.g. '
-                                  f"prefix='{found[0]}'")
-        return layout, 'backbone.' if 'backbone.' in found else found[0]
-    under = f" under '{prefix}'" if prefix else ''
-    raise CheckpointError(
-        f'neither a Swin nor a ViT of OpenMMLab, the official code, timm or Hugging Face{under}; '
-        f'its first keys: {list(keys)[:5]}')
+        for start in (key.removesuffix(first) for key in keys if key.endswith(first)):
+            if start[-1:] in ('', '.') and all(start + other in keys for other in others):
+                found.setdefault(start, layout)
+    for start, layout in list(found.items()):
+        if layout.signature is huggingface.MASKFORMER:
+            del found[start + 'model.']  # the same backbone without its norms
+    return found

@@ -1,4 +1,4 @@
-"""Hugging Face transformers: DeiT, ViT and Swin, their backbones and classification models."""
+"""Hugging Face transformers: DeiT, ViT, DINOv2 and Swin, their backbones, models around them."""
 import torch
 from torch import Tensor
 
@@ -8,6 +8,7 @@ from .renaming import rename
 
 SWIN = ('embeddings.patch_embeddings.projection.weight',
         'encoder.layers.0.blocks.0.attention.self.query.weight')
+MASKFORMER = (*(f'model.{key}' for key in SWIN), 'hidden_states_norms.0.weight')
 VIT = ('embeddings.patch_embeddings.projection.weight',
        'encoder.layer.0.attention.attention.query.weight')
 
@@ -23,6 +24,15 @@ VIT_PAIRS = [
     ('encoder.layer.{i}.attention.output.dense.', 'layers.{i}.attn.proj.'),
     ('encoder.layer.{i}.intermediate.dense.', 'layers.{i}.ffn.layers.0.0.'),
     ('encoder.layer.{i}.output.dense.', 'layers.{i}.ffn.layers.1.'),
+    # DINOv2
+    ('encoder.layer.{i}.norm1.', 'layers.{i}.ln1.'),
+    ('encoder.layer.{i}.norm2.', 'layers.{i}.ln2.'),
+    ('encoder.layer.{i}.mlp.fc1.', 'layers.{i}.ffn.layers.0.0.'),
+    ('encoder.layer.{i}.mlp.fc2.', 'layers.{i}.ffn.layers.1.'),
+    ('encoder.layer.{i}.layer_scale1.lambda1', 'layers.{i}.attn.gamma1.weight'),
+    ('encoder.layer.{i}.layer_scale2.lambda1', 'layers.{i}.ffn.gamma2.weight'),
+    ('encoder.layer.{i}.', 'layers.{i}.'),
+    ('embeddings.', ''),
     ('layernorm.', 'ln1.'),
     ('distillation_classifier.', 'head.layers.head_dist.'),
     ('cls_classifier.', 'head.layers.head.'),
@@ -43,12 +53,13 @@ SWIN_PAIRS = [
     ('encoder.layers.{i}.', 'stages.{i}.'),
     # the backbone numbers the outputs of the stages from 1
     *((f'hidden_states_norms.stage{i + 1}.', f'norm{i}.') for i in range(9)),
+    ('hidden_states_norms.{i}.', 'norm{i}.'),  # but MaskFormer's from 0
     ('classifier.', 'head.fc.'),
 ]
 
 
 def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """To OpenMMLab's DeiT and DistilledDeiT."""
+    """To OpenMMLab's DeiT and DistilledDeiT; DINOv2's tokens and layers have names of their own."""
     return rename(fuse_qkv(weights), VIT_PAIRS)
 
 
@@ -58,6 +69,12 @@ def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     renamed = rename(fuse_qkv(weights), [*SWIN_PAIRS, ('layernorm.', f'norm{last}.')])
     return {key: to_channel_first(value) if is_merging(key) else value
             for key, value in renamed.items()}
+
+
+def from_maskformer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """To OpenMMLab's Swin: the norms are beside the model, whose own norm no output passes."""
+    return from_swin({key.removeprefix('model.'): value for key, value in weights.items()
+                      if not key.startswith('model.layernorm.')})
 
 
 def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,8 +13,12 @@ PAIRS = [
     ('blocks.{i}.mlp.fc2.', 'layers.{i}.ffn.layers.1.'),
     ('blocks.{i}.ls1.gamma', 'layers.{i}.attn.gamma1.weight'),
     ('blocks.{i}.ls2.gamma', 'layers.{i}.ffn.gamma2.weight'),
+    # facebookresearch/deit's DeiT III
+    ('blocks.{i}.gamma_1', 'layers.{i}.attn.gamma1.weight'),
+    ('blocks.{i}.gamma_2', 'layers.{i}.ffn.gamma2.weight'),
     ('blocks.{i}.', 'layers.{i}.'),
     ('norm.', 'ln1.'),
+    ('fc_norm.', 'ln2.'),
     ('pre_logits.fc.', 'head.layers.pre_logits.'),
     ('head_dist.', 'head.layers.head_dist.'),
     ('head.', 'head.layers.head.'),

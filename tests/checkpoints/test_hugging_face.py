@@ -1,0 +1,138 @@
+"""Hugging Face's models around a Swin or a ViT: segmentation, masked images, DINOv2."""
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from torch import nn
+
+from vit_plugin.checkpoints import CheckpointError, load_pretrained
+
+from .checkpoint_models import (
+    CLASSES,
+    SIZE,
+    assert_close,
+    assert_stages_equal,
+    deit,
+    hf_vit,
+    image,
+    randomise,
+    swin,
+)
+
+SWIN = dict(image_size=SIZE, embed_dim=8, depths=[2, 1, 2], num_heads=[1, 2, 4], window_size=4,
+            out_features=['stage1', 'stage2', 'stage3'])
+VIT = dict(image_size=SIZE, patch_size=16, hidden_size=16, num_hidden_layers=3,
+           num_attention_heads=2)
+DECODER = dict(encoder_layers=1, decoder_layers=1, encoder_ffn_dim=8, decoder_ffn_dim=8,
+               encoder_attention_heads=1, decoder_attention_heads=1, d_model=8, num_queries=2)
+
+
+def maskformer_swin() -> nn.Module:
+    return transformers.MaskFormerSwinBackbone(transformers.MaskFormerSwinConfig(**SWIN))
+
+
+def maskformer(cls: str) -> nn.Module:
+    config = transformers.MaskFormerConfig.from_backbone_and_decoder_configs(
+        transformers.MaskFormerSwinConfig(**SWIN), transformers.DetrConfig(**DECODER))
+    config.fpn_feature_size = config.mask_feature_size = 32  # of which its norms make groups
+    return getattr(transformers, cls)(config)
+
+
+def mask2former() -> nn.Module:
+    return transformers.Mask2FormerModel(transformers.Mask2FormerConfig(
+        backbone_config=transformers.SwinConfig(**SWIN), feature_size=32, mask_feature_size=32,
+        hidden_dim=32, encoder_feedforward_dim=8, encoder_layers=1, decoder_layers=2,
+        num_attention_heads=1, dim_feedforward=8, num_queries=2, feature_strides=[4, 8, 16]))
+
+
+def upernet() -> nn.Module:
+    return transformers.UperNetForSemanticSegmentation(transformers.UperNetConfig(
+        backbone_config=transformers.SwinConfig(**SWIN), hidden_size=8, pool_scales=[1],
+        auxiliary_in_channels=32, auxiliary_channels=8, num_labels=3))
+
+
+SEGMENTORS: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    'MaskFormerSwinBackbone': (maskformer_swin, ''),
+    'MaskFormerModel': (lambda: maskformer('MaskFormerModel'), 'pixel_level_module.encoder'),
+    'MaskFormerForInstanceSegmentation': (
+        lambda: maskformer('MaskFormerForInstanceSegmentation'),
+        'model.pixel_level_module.encoder'),
+    'Mask2FormerModel': (mask2former, 'pixel_level_module.encoder'),
+    'UperNetForSemanticSegmentation': (upernet, 'backbone'),
+}
+
+
+@pytest.mark.parametrize('cls', SEGMENTORS)
+def test_swin_of_a_segmentor(cls: str, tmp_path: Path) -> None:
+    """Every stage and every norm, which are beside MaskFormer's Swin and within the others."""
+    build, name = SEGMENTORS[cls]
+    theirs = randomise(build())
+    torch.save(theirs.state_dict(), tmp_path / 'a.pth')
+    ours = swin(pad_small_map=True)
+    load_pretrained(ours, tmp_path / 'a.pth')
+    backbone = theirs.get_submodule(name)
+    assert_stages_equal(backbone, ours)
+    with torch.no_grad():
+        for a, b in zip(backbone(image()).feature_maps, ours(image()), strict=True):
+            assert_close(b, a)
+
+
+def test_prefix_within_maskformer_is_refused(tmp_path: Path) -> None:
+    """Under it the Swin is without its norms, and with one that no output passes."""
+    torch.save(maskformer('MaskFormerModel').state_dict(), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=r"under prefix='pixel_level_module.encoder.model', "
+                                              r"but under \['pixel_level_module.encoder.'\]"):
+        load_pretrained(swin(), tmp_path / 'a.pth', prefix='pixel_level_module.encoder.model')
+
+
+@pytest.mark.parametrize('cls', ['Dinov2Model', 'Dinov2ForImageClassification', 'Dinov2Backbone'])
+def test_dinov2(cls: str, tmp_path: Path, log: Callable) -> None:
+    theirs = randomise(getattr(transformers, cls)(transformers.Dinov2Config(
+        **VIT, mlp_ratio=4, num_labels=CLASSES)))
+    torch.save(theirs.state_dict(), tmp_path / 'a.pth')
+    ours = deit(layer_scale_init_value=1.)
+    load_pretrained(ours, tmp_path / 'a.pth')
+    assert_stages_equal(theirs, ours)
+    assert log()[0].levelno == logging.INFO
+    assert torch.equal(ours.ln1.weight, dict(theirs.named_parameters())[
+        'layernorm.weight' if cls != 'Dinov2ForImageClassification' else 'dinov2.layernorm.weight'])
+
+
+@pytest.mark.parametrize(('cls', 'config', 'reason'), [
+    ('Dinov2WithRegistersModel', dict(num_register_tokens=2), 'registers'),
+    ('Dinov2Model', dict(use_swiglu_ffn=True), 'SwiGLU')])
+def test_dinov2_that_does_not_fit_is_refused_by_name(cls: str, config: dict, reason: str,
+                                                     tmp_path: Path) -> None:
+    config_class = getattr(transformers, cls.replace('Model', 'Config'))
+    theirs = getattr(transformers, cls)(config_class(**VIT, mlp_ratio=4, **config))
+    torch.save(theirs.state_dict(), tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match=f'the checkpoint is of a.*{reason}'):
+        load_pretrained(deit(layer_scale_init_value=1.), tmp_path / 'a.pth')
+
+
+def masked(cls: str) -> nn.Module:
+    prefix = cls.split('For')[0].removesuffix('Model')
+    config = dict(decoder_hidden_size=8, decoder_num_hidden_layers=1, decoder_intermediate_size=8,
+                  decoder_num_attention_heads=1) if prefix == 'ViTMAE' else {}
+    return randomise(getattr(transformers, cls)(getattr(transformers, prefix + 'Config')(
+        **VIT, intermediate_size=64, **config)))
+
+
+@pytest.mark.parametrize('cls', ['ViTMAEForPreTraining', 'ViTMAEModel',
+                                 'ViTForMaskedImageModeling', 'DeiTForMaskedImageModeling'])
+def test_masked_images(cls: str, tmp_path: Path, log: Callable) -> None:
+    """The decoder is left out; a whole image through the encoder is the same."""
+    theirs = masked(cls)
+    torch.save(theirs.state_dict(), tmp_path / 'a.pth')
+    ours = deit()
+    load_pretrained(ours, tmp_path / 'a.pth')
+    if cls.startswith('DeiT'):  # has a token that ours has not
+        assert torch.equal(ours.pos_embed[:, 1:], theirs.deit.embeddings.position_embeddings[:, 2:])
+        return
+    whole = hf_vit('ViTModel')
+    whole.load_state_dict(getattr(theirs, 'vit', theirs).state_dict(), strict=False)
+    assert_stages_equal(whole, ours)
+    assert log()[0].levelno == logging.INFO
