@@ -68,8 +68,9 @@ class SwinTransformer(Backbone):
         window_size: One number or (height, width).
         out_indices: Stages whose output is returned, rising; negative ones count from the end.
         pad_small_map: What happens where a map is no larger than a window. ``False``: blocks do
-            not shift there (mmpretrain's default, timm, Hugging Face). ``True``: they do (mmdet,
-            mmseg). Either way a smaller map is padded.
+            not shift there (mmpretrain's default, Hugging Face). ``True``: they do (mmdet, mmseg).
+            Either way a smaller map is padded. timm and torchvision equal ``False`` for maps of
+            whole windows; see docs/checkpoints.md.
         drop_rate: Dropout after the patch embedding.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0.
         use_abs_pos_embed: Add an absolute position embedding to the patches.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vit_plugin.wording import shorten
 
+from .differences import differences
 from .errors import CheckpointError
 from .resizing import Size, find_window, fit_channels, fit_position, lacks_tokens, resize_table
 
@@ -40,6 +41,8 @@ class Match:
     resized: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
     initialised: list[str] = field(default_factory=list)
+    windows: list[Size] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     share: float = 0.
 
@@ -58,7 +61,7 @@ class Match:
         for verb, names in (('skipped', self.skipped), ('initialised', self.initialised)):
             if names:
                 parts.append(f'{verb} {shorten(names)}')
-        return '; '.join(parts + self.warnings)
+        return '; '.join(parts + self.notes + self.warnings)
 
 
 def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
@@ -90,6 +93,10 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     if 'ln2' in parts:
         result.warnings.append('ln2 (fc_norm) skipped: the source averages the patches before '
                                'this norm, and its head expects that')
+    if hasattr(backbone, 'stages'):
+        notes, warnings = differences(backbone, layout, result.windows)
+        result.notes += notes
+        result.warnings += warnings
     if wrong or unused or result.share < threshold:
         raise CheckpointError('\n  '.join([
             f'the checkpoint ({layout}) does not fit {type(backbone).__name__}: '
@@ -146,6 +153,7 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
     if name.endswith('relative_position_bias_table') and value.ndim == 2:
         index = source.get(name.replace('bias_table', 'index'))
         window = find_window(value, index, backbone.window_size)
+        result.windows.append(window)
         fitted = resize_table(value, window, backbone.window_size)
         old, new = window, backbone.window_size
         name = 'bias tables, window'
