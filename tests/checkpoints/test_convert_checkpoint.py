@@ -1,6 +1,5 @@
 """tools/convert_checkpoint.py as a user runs it."""
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,25 +8,25 @@ from safetensors.torch import load_file
 
 from vit_plugin.checkpoints import write_checkpoint
 
-from .checkpoint_models import assert_close, image, old_swin_names, swin, timm_swin, timm_vit
+from .checkpoint_models import (
+    assert_close,
+    hf_swin,
+    image,
+    old_swin_names,
+    swin,
+    timm_swin,
+    timm_vit,
+)
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'convert_checkpoint.py'
 
-
-def convert(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True,
-                          text=True)
-
-
-def test_there_and_back(tmp_path: Path) -> None:
+def test_there_and_back(tmp_path: Path, tool: Callable, capsys: pytest.CaptureFixture) -> None:
     """timm -> OpenMMLab (.safetensors) -> official."""
     theirs = timm_swin()
     torch.save(theirs.state_dict(), tmp_path / 'timm.pth')
     file = tmp_path / 'new' / 'a.safetensors'
-    done = convert(tmp_path / 'timm.pth', file)
-    assert done.returncode == 0, done.stderr
+    tool('convert_checkpoint', tmp_path / 'timm.pth', file)
     summary = f'{tmp_path}/timm.pth (timm) -> {file} (openmmlab): 79 of 79 weights'
-    assert done.stdout.strip() == summary
+    assert capsys.readouterr().out.strip() == summary
     # load_from= finds no backbone in bare timm weights for a detector, but here it does
     detector = torch.nn.ModuleDict({'backbone': swin(out_indices=2)})
     detector.load_state_dict(load_file(file), strict=False)
@@ -35,20 +34,36 @@ def test_there_and_back(tmp_path: Path) -> None:
         expected = theirs.forward_features(image()).permute(0, 3, 1, 2)
         assert_close(detector['backbone'](image())[0], expected)
 
-    done = convert(file, tmp_path / 'official.pth', '--to', 'official')
-    assert done.returncode == 0, done.stderr
+    tool('convert_checkpoint', file, tmp_path / 'official.pth', '--to', 'official')
     official = torch.load(tmp_path / 'official.pth')['model']
     expected = old_swin_names(theirs, masks=False)
     assert official.keys() == expected.keys()
     assert all(torch.equal(official[key], value) for key, value in expected.items())
 
 
-def test_errors_are_one_line(tmp_path: Path) -> None:
+def test_one_of_several_models(tmp_path: Path, tool: Callable) -> None:
+    weights = {f'backbone.{key}': value for key, value in timm_vit().state_dict().items()}
+    torch.save({'student': {}, 'teacher': weights, 'epoch': 1}, tmp_path / 'dino.pth')
+    tool('convert_checkpoint', tmp_path / 'dino.pth', tmp_path / 'a.pth', '--prefix', 'teacher')
+    converted = torch.load(tmp_path / 'a.pth')['state_dict']
+    assert torch.equal(converted['backbone.pos_embed'], weights['backbone.pos_embed'])
+
+
+def test_folder(tmp_path: Path, tool: Callable) -> None:
+    theirs = hf_swin('SwinModel')
+    theirs.save_pretrained(tmp_path / 'model')
+    tool('convert_checkpoint', tmp_path / 'model', tmp_path / 'a.pth')
+    converted = torch.load(tmp_path / 'a.pth')['state_dict']
+    assert torch.equal(converted['backbone.norm2.weight'], theirs.layernorm.weight)
+
+
+def test_errors_are_one_line(tmp_path: Path, tool: Callable) -> None:
     (tmp_path / 'a.pth').write_bytes(b'')
-    done = convert(tmp_path / 'a.pth', tmp_path / 'b.pth')
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert str(tmp_path / 'a.pth') in done.stderr
+    with pytest.raises(SystemExit) as error:
+        tool('convert_checkpoint', tmp_path / 'a.pth', tmp_path / 'b.pth')
+    message = error.value.code  # Python prints it, and exits with 1
+    assert len(message.strip().splitlines()) == 1
+    assert str(tmp_path / 'a.pth') in message
     assert [file.name for file in tmp_path.iterdir()] == ['a.pth']
 
 
