@@ -5,6 +5,6 @@
 # here both are on, as in the paper.
 _base_ = 'deit-base_8xb128_in1k.py'
 
-model = dict(backbone=dict(arch='small'), head=dict(in_channels=384))
+model = dict(backbone=dict(arch='deit-small'), head=dict(in_channels=384))
 # No EMA: the paper's default (table 8), and mmpretrain's at this size.
 custom_hooks = [dict(type='vit_plugin.SeedHook')]

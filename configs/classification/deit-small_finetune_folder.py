@@ -9,7 +9,7 @@ _base_ = ['../_base_/models/deit.py', '../_base_/datasets/imagenet_224.py',
           '../_base_/schedules/deit_300e.py', '../_base_/classification_runtime.py']
 
 model = dict(
-    backbone=dict(arch='small', frozen_stages=2,
+    backbone=dict(arch='deit-small', frozen_stages=2,
                   init_cfg=dict(type='Pretrained',
                                 checkpoint='https://dl.fbaipublicfiles.com/deit/'
                                            'deit_small_patch16_224-cd65a155.pth')),

@@ -7,7 +7,7 @@ _base_ = 'deit-small_finetune_folder.py'
 model = dict(
     backbone=dict(
         _delete_=True, type='vit_plugin.SwinTransformer', arch='tiny', out_indices=(3, ),
-        drop_path_rate=0.2, frozen_stages=1,
+        drop_path_rate=0.2, frozen_stages=0,  # patches and first stage, in mmpretrain's count
         init_cfg=dict(type='Pretrained',
                       checkpoint='https://github.com/SwinTransformer/storage/releases/download/'
                                  'v1.0.0/swin_tiny_patch4_window7_224.pth')),

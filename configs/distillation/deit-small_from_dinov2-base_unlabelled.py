@@ -6,7 +6,7 @@ _base_ = ['../_base_/unlabelled.py', '../_base_/schedules/deit_300e.py',
           '../_base_/classification_runtime.py']
 
 model = dict(
-    backbone=dict(type='vit_plugin.DeiT', arch='small', img_size=224, out_type='featmap',
+    backbone=dict(type='vit_plugin.DeiT', arch='deit-small', img_size=224, out_type='featmap',
                   drop_path_rate=0.1),
     **_base_.unlabelled)
 val_cfg = test_cfg = None

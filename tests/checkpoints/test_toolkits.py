@@ -27,7 +27,7 @@ CLASSIFIER = dict(
     backbone=dict(type='SwinTransformer', arch=SWIN, window_size=4, img_size=64, out_indices=(2,)),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(type='LinearClsHead', num_classes=5, in_channels=32))
-# mmdet's and mmseg's own arguments; the plugin's follow from them by `as_plugin`
+# mmdet's and mmseg's own arguments
 DENSE = dict(type='SwinTransformer', embed_dims=8, depths=(2, 1, 2, 1), num_heads=(1, 2, 4, 4),
              window_size=4, mlp_ratio=4, qkv_bias=True, qk_scale=None, drop_rate=0.,
              attn_drop_rate=0., drop_path_rate=0.2, patch_norm=True, out_indices=(0, 1, 2, 3))
@@ -50,15 +50,9 @@ MODELS = {'mmpretrain': (MMPRETRAIN, CLASSIFIER), 'mmdet': (MMDET, DETECTOR),
 
 
 def as_plugin(cfg: dict) -> dict:
-    """The change of a config that docs/checkpoints.md describes."""
+    """The change of a config that docs/stock.md describes."""
     cfg = deepcopy(cfg)
-    backbone = cfg['backbone']
-    backbone['type'] = 'vit_plugin.SwinTransformer'
-    if 'arch' not in backbone:
-        backbone['arch'] = {k: backbone.pop(k) for k in ('embed_dims', 'depths', 'num_heads')}
-        for name in ('mlp_ratio', 'qkv_bias', 'qk_scale', 'attn_drop_rate', 'patch_norm'):
-            backbone.pop(name)
-        backbone['pad_small_map'] = True
+    cfg['backbone']['type'] = 'vit_plugin.SwinTransformer'
     return cfg
 
 
@@ -126,7 +120,7 @@ def test_classifier_into_a_detector_through_the_backbone(tmp_path: Path) -> None
     save_checkpoint(dict(state_dict=source.state_dict(), meta={}), str(tmp_path / 'a.pth'))
     cfg = as_plugin(DETECTOR)
     cfg['backbone'].update(
-        arch=SWIN, out_indices=(0, 1, 2),
+        **SWIN, out_indices=(0, 1, 2), strides=(4, 2, 2),
         init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'a.pth'), prefix='backbone.'))
     cfg['neck']['in_channels'] = [8, 16, 32]
     model = MMDET.build(cfg)

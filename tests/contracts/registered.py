@@ -5,7 +5,7 @@ found in its signature. Only one whose `arch` dict has keys of its own needs a l
 and is tested at its named size 'tiny' without.
 """
 from dataclasses import dataclass
-from inspect import signature
+from inspect import signature, unwrap
 from itertools import product
 from typing import Any
 
@@ -77,7 +77,7 @@ def find_depth(cls: type[Backbone], arch: Any) -> int:
 
 def find_cases() -> list[Case]:
     cases = []
-    for cls in MODELS.module_dict.values():
+    for cls in map(unwrap, MODELS.module_dict.values()):  # the functions that build them
         if issubclass(cls, Backbone):
             arch = tiny_arch(cls)
             depth = find_depth(cls, arch)

@@ -63,7 +63,7 @@ def test_windows_take_a_map(backbone: Case) -> None:
 
 
 def test_out_type(backbone: Case) -> None:
-    refuses(backbone, 'out_type', 'raw', 'featmap')
+    refuses(backbone, 'out_type', 'map', 'featmap')
 
 
 @pytest.mark.parametrize('value', ['giant', 7, dict(embed_dims=8)], ids=repr)

@@ -1,5 +1,11 @@
 """The backbones; they need torch and mmengine only."""
 from .deit import DeiT, DistilledDeiT
+from .stock import mmdet, mmpretrain, mmseg, register
 from .swin import SwinTransformer
 
 __all__ = ['DeiT', 'DistilledDeiT', 'SwinTransformer']
+
+register(SwinTransformer, mmpretrain=mmpretrain.swin_transformer, mmdet=mmdet.swin_transformer,
+         mmseg=mmdet.swin_transformer, mmrotate=mmdet.swin_transformer)
+register(DeiT, mmpretrain=mmpretrain.vision_transformer, mmseg=mmseg.vision_transformer)
+register(DistilledDeiT, mmpretrain=mmpretrain.vision_transformer)

@@ -7,8 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.layers import Attention, MapAttention, PatchEmbed, TransformerBlock, resize_position
-from vit_plugin.registry import MODELS
+from vit_plugin.layers import (
+    ACTIVATIONS,
+    Attention,
+    MapAttention,
+    PatchEmbed,
+    TransformerBlock,
+    resize_position,
+)
 
 from .archs import DEIT, resolve_arch
 from .arguments import (
@@ -21,11 +27,11 @@ from .arguments import (
     rising_rates,
 )
 from .base import Backbone, init_linear_and_norm, run_block
+from .variants import ViTVariant
 
-OUT_TYPES = ('cls_token', 'featmap')
+OUT_TYPES = ('cls_token', 'featmap', 'avg_featmap', 'raw')
 
 
-@MODELS.register_module()
 class DeiT(Backbone):
     """(B, 3, H, W) -> one (B, C), or (B, C, h, w), for each of ``out_indices``.
 
@@ -46,7 +52,8 @@ class DeiT(Backbone):
         patch_size: One number or (height, width).
         in_channels: Channels of the image.
         out_indices: Blocks whose output is returned, rising; negative ones count from the end.
-        out_type: ``'cls_token'`` for (B, C), ``'featmap'`` for the patches as (B, C, h, w).
+        out_type: ``'cls_token'`` for (B, C), ``'featmap'`` for the patches as (B, C, h, w),
+            ``'avg_featmap'`` for the norm of their mean (B, C), ``'raw'`` for (B, N, C).
         drop_rate: Dropout after the position embedding, the attention and in the FFN.
         drop_path_rate: Stochastic depth of the last block, rising linearly from 0.
         layer_scale_init_value: Initial factor of LayerScale; 0 for none.
@@ -59,6 +66,8 @@ class DeiT(Backbone):
             ``'featmap'``. ``None``: every block is global.
         global_attn_indexes: Blocks with global attention, where ``window_size`` is given;
             ``None`` for the last one of each quarter of the blocks (ViTDet's choice).
+        variant: What toolkits' configs may vary beside, a dict of the attributes of
+            `vit_plugin.backbones.variants.ViTVariant`.
         init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Raises:
@@ -81,6 +90,7 @@ class DeiT(Backbone):
                  with_cp: bool = False,
                  window_size: int | Sequence[int] | None = None,
                  global_attn_indexes: Sequence[int] | None = None,
+                 variant: Mapping[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         settings = resolve_arch(arch, DEIT)
@@ -100,11 +110,17 @@ class DeiT(Backbone):
         self.with_cp = with_cp
         self.window_size = None if window_size is None else pair('window_size', window_size)
         global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
+        self.variant = ViTVariant(**(variant or {}))
+        if out_type == 'cls_token' and not self.variant.with_cls_token:
+            raise ValueError("with_cls_token=False leaves no token for out_type='cls_token'")
+        norm = partial(nn.LayerNorm, eps=self.variant.norm_eps)
 
         image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
-        self.patch_embed = PatchEmbed(in_channels, dims, patch)
+        self.patch_embed = PatchEmbed(in_channels, dims, patch,
+                                      norm if self.variant.patch_norm else None,
+                                      self.variant.patch_bias)
         self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
-        if self.window_size is not None:
+        if self.window_size is not None or not self.variant.with_cls_token:
             self.token_names = ()
         for name in self.token_names:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
@@ -112,15 +128,19 @@ class DeiT(Backbone):
         num_positions = self.num_extra_tokens + self.grid[0] * self.grid[1]
         self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
         self.drop_after_pos = nn.Dropout(drop_rate)
+        self.pre_norm = norm(dims) if self.variant.pre_norm else nn.Identity()
 
         drop_paths = rising_rates(drop_path_rate, depth)
         self.layers = nn.ModuleList(
             TransformerBlock(dims, heads, settings['feedforward_channels'], drop_rate,
                              drop_paths[i], layer_scale_init_value,
-                             self.attention(i in global_blocks))
+                             self.attention(i in global_blocks), norm,
+                             ACTIVATIONS[self.variant.act], self.variant.attn_drop_path)
             for i in range(self.out_indices[-1] + 1))
-        if len(self.layers) == depth:
-            self.ln1 = nn.LayerNorm(dims, eps=1e-6)
+        if len(self.layers) == depth and self.variant.final_norm:
+            self.ln1 = norm(dims)
+        if out_type == 'avg_featmap':
+            self.ln2 = norm(dims)
         self.last_layer = depth - 1
 
         self.apply(init_linear_and_norm)
@@ -132,19 +152,22 @@ class DeiT(Backbone):
         """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
         x = self.patch_embed(self.check_input(x))
         grid = (x.shape[1], x.shape[2])
-        position = resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens)
+        position = resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens,
+                                   self.variant.interpolate_mode)
         if self.window_size is None:
             tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
             x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
         else:
             position = position.unflatten(1, grid)
-        x = self.drop_after_pos(x + position)
+        x = self.pre_norm(self.drop_after_pos(x + position))
 
         outs = []
         for i, block in enumerate(self.layers):
             x = run_block(block, x, self.with_cp)
+            if i == self.last_layer and self.variant.final_norm:
+                x = self.ln1(x)
             if i in self.out_indices:
-                outs.append(self.format_output(self.ln1(x) if i == self.last_layer else x, grid))
+                outs.append(self.format_output(x, grid))
         return tuple(outs)
 
     def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
@@ -161,29 +184,36 @@ class DeiT(Backbone):
 
     def attention(self, is_global: bool) -> Callable[..., nn.Module]:
         """The kind of attention of a block."""
-        if self.window_size is None:
-            return Attention
-        return partial(MapAttention, window=None if is_global else self.window_size)
+        kind: Callable[..., nn.Module] = Attention
+        if self.window_size is not None:
+            kind = partial(MapAttention, window=None if is_global else self.window_size)
+        return partial(kind, qkv_bias=self.variant.qkv_bias, proj_bias=self.variant.proj_bias,
+                       attn_drop_rate=self.variant.attn_drop_rate)
 
     def tokens(self) -> list[nn.Parameter]:
         """The learnt tokens in front of the patches, (1, 1, C) each."""
         return [getattr(self, name) for name in self.token_names]
 
-    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
+    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | Sequence[Tensor]:
         """(B, tokens + h*w, C), or (B, h, w, C) with windows -> what ``out_type`` asks for."""
-        if self.out_type == 'featmap':
-            patches = x.flatten(1, -2)[:, self.num_extra_tokens:].transpose(1, 2)
-            return patches.reshape(x.shape[0], self.embed_dims, *grid)
-        return x[:, 0]
+        if self.out_type == 'raw':
+            return x
+        if self.out_type == 'cls_token':
+            return x[:, 0]
+        patches = x.flatten(1, -2)[:, self.num_extra_tokens:]
+        if self.out_type == 'avg_featmap':
+            return self.ln2(patches.mean(1))
+        out = patches.transpose(1, 2).reshape(x.shape[0], self.embed_dims, *grid)
+        return [out, x[:, 0]] if self.variant.output_cls_token else out
 
     def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
         if self.frozen_stages < 0:
             return
-        yield from (self.patch_embed, self.drop_after_pos)
+        yield from (self.patch_embed, self.drop_after_pos, self.pre_norm)
         yield from (*self.tokens(), self.pos_embed)
         yield from list(self.layers)[:self.frozen_stages]
-        if self.frozen_stages > self.last_layer and hasattr(self, 'ln1'):
-            yield self.ln1
+        if self.frozen_stages > self.last_layer:
+            yield from (getattr(self, name) for name in ('ln1', 'ln2') if hasattr(self, name))
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise LR decay, and the number of depths.
@@ -192,14 +222,13 @@ class DeiT(Backbone):
         """
         num_depths = len(self.layers) + 2
         name = param_name.removeprefix(prefix)
-        if not param_name.startswith(prefix) or name.startswith('ln1.'):
+        if not param_name.startswith(prefix) or name.startswith(('ln1.', 'ln2.')):
             return num_depths - 1, num_depths
         if name.startswith('layers.'):
             return int(name.split('.')[1]) + 1, num_depths
         return 0, num_depths
 
 
-@MODELS.register_module()
 class DistilledDeiT(DeiT):
     """`DeiT` with a distillation token; its ``'cls_token'`` output is the pair (cls, dist).
 
@@ -210,7 +239,7 @@ class DistilledDeiT(DeiT):
 
     token_names = ('cls_token', 'dist_token')
 
-    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | tuple[Tensor, ...]:
+    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | Sequence[Tensor]:
         if self.out_type == 'cls_token':
             return x[:, 0], x[:, 1]
         return super().format_output(x, grid)

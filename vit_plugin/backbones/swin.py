@@ -1,13 +1,20 @@
 """Swin: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
 https://arxiv.org/abs/2103.14030."""
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.layers import PatchEmbed, PatchMerging, SwinBlock, resize_position
-from vit_plugin.registry import MODELS
+from vit_plugin.layers import (
+    ACTIVATIONS,
+    PatchEmbed,
+    PatchMerging,
+    ShiftedWindowAttention,
+    SwinBlock,
+    resize_position,
+)
 
 from .archs import SWIN, resolve_arch
 from .arguments import (
@@ -20,6 +27,7 @@ from .arguments import (
     rising_rates,
 )
 from .base import Backbone, init_linear_and_norm, run_block
+from .variants import SwinVariant
 
 
 class SwinStage(nn.Module):
@@ -44,7 +52,6 @@ class SwinStage(nn.Module):
         return x
 
 
-@MODELS.register_module()
 class SwinTransformer(Backbone):
     """(B, 3, H, W) -> (B, C_i, ceil(H/s_i), ceil(W/s_i)) for each of ``out_indices``.
 
@@ -77,6 +84,8 @@ class SwinTransformer(Backbone):
         frozen_stages: -1 freezes nothing; 0 the patch embedding and the absolute position; k
             also the first k stages and their norms (mmdet's and mmseg's count).
         with_cp: Save memory in training by computing the blocks' activations twice.
+        variant: What toolkits' configs may vary beside, a dict of the attributes of
+            `vit_plugin.backbones.variants.SwinVariant`.
         init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Raises:
@@ -99,6 +108,7 @@ class SwinTransformer(Backbone):
                  use_abs_pos_embed: bool = False,
                  frozen_stages: int = -1,
                  with_cp: bool = False,
+                 variant: Mapping[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         settings = resolve_arch(arch, SWIN)
@@ -117,9 +127,12 @@ class SwinTransformer(Backbone):
         self.pad_small_map = pad_small_map
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
+        self.variant = SwinVariant(**(variant or {}))
+        norm = partial(nn.LayerNorm, eps=self.variant.norm_eps)
+        patch_norm = norm if self.variant.patch_norm else None
 
         image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
-        self.patch_embed = PatchEmbed(in_channels, dims, patch, norm=True)
+        self.patch_embed = PatchEmbed(in_channels, dims, patch, patch_norm)
         self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
         if use_abs_pos_embed:
             num_positions = self.grid[0] * self.grid[1]
@@ -129,15 +142,18 @@ class SwinTransformer(Backbone):
 
         drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
         shifts = ((0, 0), (self.window_size[0] // 2, self.window_size[1] // 2))
+        block = self.block(norm)
         last = self.out_indices[-1]
         self.stages = nn.ModuleList(  # type: ignore[assignment]  # indexes like a sequence
-            SwinStage((SwinBlock(features, num_heads, self.window_size, shifts[block % 2],
-                                 pad_small_map, next(drop_paths)) for block in range(depth)),
-                      PatchMerging(features) if i < last else None, with_cp)
+            SwinStage((block(features, num_heads, self.window_size, shifts[j % 2], pad_small_map,
+                             next(drop_paths), int(self.variant.mlp_ratio * features))
+                       for j in range(depth)),
+                      PatchMerging(features, patch_norm) if i < last else None, with_cp)
             for i, (features, depth, num_heads)
             in enumerate(zip(self.num_features[:last + 1], depths, heads)))
         for i in self.out_indices:
-            self.add_module(f'norm{i}', nn.LayerNorm(self.num_features[i]))
+            self.add_module(f'norm{i}', nn.LayerNorm(
+                self.num_features[i], eps=self.variant.out_norm_eps or self.variant.norm_eps))
 
         self.apply(init_linear_and_norm)
         for name, parameter in self.named_parameters():
@@ -145,12 +161,23 @@ class SwinTransformer(Backbone):
                 nn.init.trunc_normal_(parameter, std=0.02)
         self.freeze()
 
+    def block(self, norm: Callable[[int], nn.Module]) -> Callable[..., SwinBlock]:
+        """`SwinBlock` with the settings that all blocks share."""
+        variant = self.variant
+        attention = partial(
+            ShiftedWindowAttention, qkv_bias=variant.qkv_bias, qk_scale=variant.qk_scale or None,
+            attn_drop_rate=variant.attn_drop_rate, drop_rate=variant.proj_drop_rate)
+        return partial(SwinBlock, drop_rate=variant.ffn_drop_rate, attention=attention, norm=norm,
+                       activation=ACTIVATIONS[variant.act])
+
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""
         x = self.patch_embed(self.check_input(x))
         if hasattr(self, 'absolute_pos_embed'):
             size = (x.shape[1], x.shape[2])
-            x = x + resize_position(self.absolute_pos_embed, self.grid, size).unflatten(1, size)
+            position = resize_position(self.absolute_pos_embed, self.grid, size,
+                                       mode=self.variant.interpolate_mode)
+            x = x + position.unflatten(1, size)
         x = self.drop_after_pos(x)
 
         outs = []

@@ -16,7 +16,7 @@ from .reading import read_state_dict, weights_of
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | PathLike, prefix: str | None = None,
                     source_grid: tuple[int, int] | None = None, threshold: float = 0.9,
-                    map_location: Any = None) -> None:
+                    classifier_norm: bool = True, map_location: Any = None) -> None:
     """Load a checkpoint of any known layout into a backbone, or raise and change nothing.
 
     These are the arguments of ``init_cfg=dict(type='Pretrained', ...)``.
@@ -28,6 +28,8 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | PathLike, prefix: str
         source_grid: (height, width) of the file's position embedding in patches, needed if it is
             neither square nor as large as the backbone's.
         threshold: Share of the backbone's parameters that the file must have.
+        classifier_norm: Whether the norm of a classifier's features becomes that of the last
+            output. mmdet's and mmseg's Swins leave it out.
         map_location: mmengine's; without effect, files are read to the CPU.
 
     Raises:
@@ -36,6 +38,9 @@ def load_pretrained(backbone: nn.Module, checkpoint: str | PathLike, prefix: str
     """
     weights = read_state_dict(checkpoint)
     try:
+        if not classifier_norm:
+            norm = locate(weights, prefix)[1] + 'norm.'
+            weights = {key: value for key, value in weights.items() if not key.startswith(norm)}
         matched = match(backbone, *to_openmmlab(weights, prefix), threshold,
                         source_grid)
     except CheckpointError as error:

@@ -27,9 +27,10 @@ FOREIGN = {
     r'^layers\.\d+\.attn\.(relative_position|rel_pos|[qv]_bias)|^rel_pos': 'a ViT with relative '
     'positions (BEiT, ViTDet, SAM)',
     r'[qk]_norm\.': 'a ViT that normalises queries and keys',
-    r'^(norm_pre|pre_ln)\.': 'a ViT that normalises before its first block (CLIP)',
+    r'^(norm_pre|pre_ln|pre_norm)\.': 'a ViT that normalises before its first block (CLIP)',
     r'\.gamma[12]\.': 'a ViT with LayerScale: give layer_scale_init_value > 0',
 }
+PATCH_BIAS = 'patch_embed.projection.bias'
 
 
 @dataclass
@@ -87,6 +88,9 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
               if name not in own and name not in unbuilt and not EXPECTED.match(name)]
     parts = [name.split('.')[0] for name in source if name not in own
              and re.match(r'\w+_token$|ln2\.|decoder', name)]
+    if PATCH_BIAS in unused:  # mmseg's ViT has none, and leaves out that of all its checkpoints
+        unused.remove(PATCH_BIAS)
+        result.warnings.append(f'without the {PATCH_BIAS} of the source')
     result.skipped = [
         *sorted({key.split('.')[0] for key in weights if not key.startswith('backbone.')}),
         *dict.fromkeys(parts), *dict.fromkeys('.'.join(name.split('.')[:2]) for name in unbuilt)]

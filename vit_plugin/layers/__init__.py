@@ -1,4 +1,5 @@
 """Building blocks in plain torch, one idea per file: modules that own weights and call ops."""
+from .activation import ACTIVATIONS, QuickGELU
 from .attention import Attention, MapAttention
 from .blocks import SwinBlock, TransformerBlock
 from .feed_forward import FeedForward
@@ -9,7 +10,7 @@ from .residual import DropPath, LayerScale
 from .window_attention import ShiftedWindowAttention, WindowAttention
 
 __all__ = [
-    'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'MapAttention', 'PatchEmbed',
-    'PatchMerging', 'ShiftedWindowAttention', 'SwinBlock', 'TransformerBlock', 'WindowAttention',
-    'resize_position',
+    'ACTIVATIONS', 'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'MapAttention',
+    'PatchEmbed', 'PatchMerging', 'QuickGELU', 'ShiftedWindowAttention', 'SwinBlock',
+    'TransformerBlock', 'WindowAttention', 'resize_position',
 ]

@@ -13,11 +13,13 @@ class Attention(nn.Module):
     """(B, N, C) -> (B, N, C), every token attending to every token."""
 
     def __init__(self, embed_dims: int, num_heads: int, drop_rate: float = 0.,
-                 layer_scale_init_value: float = 0.) -> None:
+                 layer_scale_init_value: float = 0., qkv_bias: bool = True,
+                 proj_bias: bool = True, attn_drop_rate: float = 0.) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.attn_drop_rate = attn_drop_rate
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
+        self.proj = nn.Linear(embed_dims, embed_dims, bias=proj_bias)
         self.proj_drop = nn.Dropout(drop_rate)
         self.gamma1 = layer_scale(embed_dims, layer_scale_init_value)
 
@@ -25,7 +27,8 @@ class Attention(nn.Module):
         b, n, c = x.shape
         qkv = linear(self.qkv, x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = ops.attention(q, k, v).transpose(1, 2).reshape(b, n, c)
+        x = ops.attention(q, k, v, drop_rate=self.attn_drop_rate if self.training else 0.)
+        x = x.transpose(1, 2).reshape(b, n, c)
         return self.gamma1(self.proj_drop(linear(self.proj, x)))
 
 

@@ -1,4 +1,6 @@
 """Image to patches."""
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from vit_plugin.ops import pad_to_windows
@@ -11,11 +13,12 @@ class PatchEmbed(nn.Module):
     """
 
     def __init__(self, in_channels: int, embed_dims: int, patch_size: tuple[int, int],
-                 norm: bool = False) -> None:
+                 norm: Callable[[int], nn.Module] | None = None, bias: bool = True) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.projection = nn.Conv2d(in_channels, embed_dims, patch_size, stride=patch_size)
-        self.norm = nn.LayerNorm(embed_dims) if norm else nn.Identity()
+        self.projection = nn.Conv2d(in_channels, embed_dims, patch_size, stride=patch_size,
+                                    bias=bias)
+        self.norm = nn.Identity() if norm is None else norm(embed_dims)
 
     def forward(self, x: Tensor) -> Tensor:
         x = pad_to_windows(x, self.patch_size, dims=(2, 3))

@@ -1,4 +1,6 @@
 """Downsampling between Swin's stages."""
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -15,9 +17,10 @@ class PatchMerging(nn.Module):
     padded with zeros at the bottom and right. Swin, section 3.1.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int,
+                 norm: Callable[[int], nn.Module] | None = nn.LayerNorm) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(4 * channels)
+        self.norm = nn.Identity() if norm is None else norm(4 * channels)
         self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -37,15 +37,20 @@ class WindowAttention(nn.Module):
 
     relative_position_index: Tensor
 
-    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int]) -> None:
+    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
+                 qkv_bias: bool = True, qk_scale: float | None = None,
+                 attn_drop_rate: float = 0., drop_rate: float = 0.) -> None:
         super().__init__()
         self.window = window
         self.num_heads = num_heads
+        self.scale = qk_scale
+        self.attn_drop_rate = attn_drop_rate
         num_offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, num_heads))
         self._set_index()
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
+        self.proj_drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor, shift: ops.Shift = (0, 0)) -> Tensor:
         """Attend in windows of the map rolled by ``-shift``."""
@@ -53,13 +58,15 @@ class WindowAttention(nn.Module):
         if self.training and len(x) == 0:
             # Without a batch the attention gives the bias no gradient, which DDP would wait for.
             x = x + 0 * bias.sum()
-        if is_plain(qkv, nn.Linear) and is_plain(proj, nn.Linear):
-            return ops.window_self_attention(x, (qkv.weight, qkv.bias), (proj.weight, proj.bias),
-                                             bias, window, shift)
+        drop_rate = self.attn_drop_rate if self.training else 0.
+        if is_plain(qkv, nn.Linear) and is_plain(proj, nn.Linear) and not drop_rate:
+            return self.proj_drop(ops.window_self_attention(
+                x, (qkv.weight, qkv.bias), (proj.weight, proj.bias), bias, window, shift,
+                self.scale))
         # Only its own call tells what an adapted projection makes of padding.
         qkv = self.qkv(ops.pad_to_windows(x, window))
-        out = ops.window_attention(qkv, None, bias, window, shift)
-        return self.proj(ops.crop(out, (x.shape[1], x.shape[2])))
+        out = ops.window_attention(qkv, None, bias, window, shift, self.scale, drop_rate)
+        return self.proj_drop(self.proj(ops.crop(out, (x.shape[1], x.shape[2]))))
 
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
@@ -100,15 +107,17 @@ class ShiftedWindowAttention(nn.Module):
         window: (height, width).
         shift: (height, width).
         pad_small_map: Whether to shift also where the map is no larger than a window.
+        attention: Further arguments of `WindowAttention`.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
-                 shift: tuple[int, int] = (0, 0), pad_small_map: bool = False) -> None:
+                 shift: tuple[int, int] = (0, 0), pad_small_map: bool = False,
+                 **attention: Any) -> None:
         super().__init__()
         self.window = window
         self.shift = shift
         self.pad_small_map = pad_small_map
-        self.w_msa = WindowAttention(embed_dims, num_heads, window)
+        self.w_msa = WindowAttention(embed_dims, num_heads, window, **attention)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.w_msa(x, self.shift_of(x))

@@ -14,6 +14,7 @@ OLDER_VIT = [
     ('layers.{i}.norm1.', 'layers.{i}.ln1.'),
     ('layers.{i}.norm2.', 'layers.{i}.ln2.'),
     ('norm1.', 'ln1.'),
+    ('ln_pre.', 'pre_norm.'),
 ]
 
 

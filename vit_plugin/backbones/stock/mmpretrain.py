@@ -1,0 +1,164 @@
+"""mmpretrain's ``SwinTransformer``, ``VisionTransformer`` and ``DistilledVisionTransformer``."""
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.logging import print_log
+
+from ..archs import SWIN, resolve_arch
+from .values import GELU, LN, activation, flatten, norm_eps, refuse
+
+LN6 = dict(type='LN', eps=1e-6)
+
+SWIN_ARCHS = dict(t='tiny', s='small', b='base', l='large')
+
+# Which of the settings of Swin's stages act, and the name each has here.
+STAGE = {
+    'stage_cfgs.window_size': 'window_size',
+    'stage_cfgs.with_cp': 'with_cp',
+    'stage_cfgs.pad_small_map': 'pad_small_map',
+    'stage_cfgs.block_cfgs.window_size': 'window_size',
+    'stage_cfgs.block_cfgs.with_cp': 'with_cp',
+    'stage_cfgs.block_cfgs.pad_small_map': 'pad_small_map',
+    'stage_cfgs.block_cfgs.ffn_ratio': 'mlp_ratio',
+    'stage_cfgs.block_cfgs.attn_cfgs.qkv_bias': 'qkv_bias',
+    'stage_cfgs.block_cfgs.attn_cfgs.qk_scale': 'qk_scale',
+    'stage_cfgs.block_cfgs.attn_cfgs.attn_drop': 'attn_drop_rate',
+    'stage_cfgs.block_cfgs.attn_cfgs.proj_drop': 'proj_drop_rate',
+    'stage_cfgs.block_cfgs.ffn_cfgs.ffn_drop': 'ffn_drop_rate',
+    'stage_cfgs.block_cfgs.ffn_cfgs.act_cfg': 'act_cfg',
+}
+
+
+def swin_transformer(arch: str | Mapping[str, Any] = 'tiny',
+                     img_size: int | Sequence[int] = 224,
+                     patch_size: int | Sequence[int] = 4,
+                     in_channels: int = 3,
+                     window_size: int = 7,
+                     drop_rate: float = 0.,
+                     drop_path_rate: float = 0.1,
+                     out_indices: Sequence[int] = (3,),
+                     out_after_downsample: bool = False,
+                     use_abs_pos_embed: bool = False,
+                     interpolate_mode: str = 'bicubic',
+                     with_cp: bool = False,
+                     frozen_stages: int = -1,
+                     norm_eval: bool = False,
+                     pad_small_map: bool = False,
+                     norm_cfg: dict | None = LN,
+                     stage_cfgs: Any = {},  # noqa: B006, mmpretrain's own default
+                     patch_cfg: dict = {},  # noqa: B006
+                     init_cfg: Any = None) -> dict[str, Any]:
+    """Arguments of `vit_plugin.backbones.SwinTransformer` for those of mmpretrain's.
+
+    ``frozen_stages`` counts from 0 there: 0 is the first stage. ``norm_eval`` changes nothing: a
+    LayerNorm has no running statistics.
+
+    Raises:
+        ValueError: an argument has a value that the architecture has no place for.
+    """
+    if out_after_downsample:
+        refuse('out_after_downsample', out_after_downsample,
+               'outputs are taken before the patch merging')
+    if patch_cfg:
+        refuse('patch_cfg', patch_cfg, 'patches are those of patch_size, with a norm')
+    if isinstance(arch, str):
+        arch = SWIN_ARCHS.get(arch.lower(), arch.lower())
+    depth = len(resolve_arch(arch, SWIN)['depths'])
+    if not -1 <= frozen_stages < depth:
+        refuse('frozen_stages', frozen_stages, f'it must be in -1 ... {depth - 1}')
+    whole = dict(window_size=window_size, with_cp=with_cp, pad_small_map=pad_small_map)
+    blocks = flatten('stage_cfgs', stage_cfgs, STAGE)
+    whole.update((name, blocks.pop(name)) for name in whole if name in blocks)
+    if 'act_cfg' in blocks:
+        blocks['act'] = activation('stage_cfgs.block_cfgs.ffn_cfgs.act_cfg', blocks.pop('act_cfg'))
+    return dict(
+        arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
+        out_indices=out_indices, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
+        use_abs_pos_embed=use_abs_pos_embed, init_cfg=init_cfg, **whole,
+        frozen_stages=frozen_stages + 1 if frozen_stages >= 0 else -1,
+        variant=dict(interpolate_mode=interpolate_mode, out_norm_eps=norm_eps('norm_cfg', norm_cfg),
+                     **blocks))
+
+
+def vit(embed_dims: int, num_layers: int, num_heads: int, feedforward_channels: int) -> dict:
+    """A row of `VIT_ARCHS`."""
+    return dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads,
+                feedforward_channels=feedforward_channels)
+
+
+# vision_transformer.py; 'base' is the same here, and 'small' is not (DeiT's).
+VIT_ARCHS = {
+    's':                                                       vit(768,   8,  8, 2304),
+    **dict.fromkeys(('b', 'deit-b', 'deit-base'),              vit(768,  12, 12, 3072)),
+    **dict.fromkeys(('l', 'large'),                            vit(1024, 24, 16, 4096)),
+    **dict.fromkeys(('h', 'huge'),                             vit(1280, 32, 16, 5120)),
+    **dict.fromkeys(('eva-g', 'eva-giant'),                    vit(1408, 40, 16, 6144)),
+    **dict.fromkeys(('deit-t', 'deit-tiny'),                   vit(192,  12,  3,  768)),
+    **dict.fromkeys(('deit-s', 'deit-small'),                  vit(384,  12,  6, 1536)),
+    **dict.fromkeys(('dinov2-s', 'dinov2-small'),              vit(384,  12,  6, 1536)),
+    **dict.fromkeys(('dinov2-g', 'dinov2-giant'),              vit(1536, 40, 24, 6144)),
+}
+# The settings of a ViT's layers that act, and the name each has here.
+LAYER = {
+    'layer_cfgs.qkv_bias': 'qkv_bias',
+    'layer_cfgs.attn_drop_rate': 'attn_drop_rate',
+    'layer_cfgs.act_cfg': 'act_cfg',
+    'layer_cfgs.norm_cfg': 'norm_cfg',
+    'layer_cfgs.ffn_type': 'ffn_type',
+    'layer_cfgs.num_fcs': 'num_fcs',
+}
+
+
+def vision_transformer(arch: str | Mapping[str, Any] = 'base',
+                       img_size: int | Sequence[int] = 224,
+                       patch_size: int | Sequence[int] = 16,
+                       in_channels: int = 3,
+                       out_indices: int | Sequence[int] = -1,
+                       drop_rate: float = 0.,
+                       drop_path_rate: float = 0.,
+                       qkv_bias: bool = True,
+                       norm_cfg: dict = LN6,
+                       final_norm: bool = True,
+                       out_type: str = 'cls_token',
+                       with_cls_token: bool = True,
+                       frozen_stages: int = -1,
+                       interpolate_mode: str = 'bicubic',
+                       layer_scale_init_value: float = 0.,
+                       patch_cfg: dict = {},  # noqa: B006
+                       layer_cfgs: Any = {},  # noqa: B006
+                       pre_norm: bool = False,
+                       init_cfg: Any = None) -> dict[str, Any]:
+    """Arguments of `vit_plugin.backbones.DeiT`, or `DistilledDeiT`, for those of mmpretrain's.
+
+    ``frozen_stages=0`` freezes nothing there. ``arch='small'`` is DeiT's, with a warning.
+
+    Raises:
+        ValueError: an argument has a value that the architecture has no place for.
+    """
+    if set(patch_cfg) - {'bias'}:
+        refuse('patch_cfg', patch_cfg, 'patches are those of patch_size; what can be set is bias')
+    layers = dict(qkv_bias=qkv_bias, norm_cfg=norm_cfg, act_cfg=GELU, ffn_type='origin', num_fcs=2)
+    layers.update(flatten('layer_cfgs', layer_cfgs, LAYER))
+    if (layers.pop('ffn_type'), layers.pop('num_fcs')) != ('origin', 2):
+        refuse('layer_cfgs', layer_cfgs, 'the MLP of a block has two layers')
+    eps = norm_eps('norm_cfg', norm_cfg)
+    if norm_eps('layer_cfgs.norm_cfg', layers.pop('norm_cfg')) != eps:
+        refuse('layer_cfgs', layer_cfgs, 'the norms of the blocks and the last one have one eps')
+    if isinstance(arch, str):
+        arch = VIT_ARCHS.get(arch.lower(), arch.lower())
+        if arch == 'small':
+            print_log("arch='small' is DeiT-S (384 channels, 12 layers) here, and another model in "
+                      "mmpretrain (768, 8): say 'deit-small' or 's'", 'current', logging.WARNING)
+    else:
+        arch = {key: arch[key] for key in vit(0, 0, 0, 0) if key in arch}
+    return dict(
+        arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
+        out_indices=out_indices, out_type=out_type, drop_rate=drop_rate,
+        drop_path_rate=drop_path_rate, layer_scale_init_value=layer_scale_init_value,
+        frozen_stages=frozen_stages or -1, init_cfg=init_cfg,
+        variant=dict(
+            act=activation('layer_cfgs.act_cfg', layers.pop('act_cfg')), norm_eps=eps,
+            patch_bias=patch_cfg.get('bias', not pre_norm), pre_norm=pre_norm,
+            final_norm=final_norm, with_cls_token=with_cls_token,
+            interpolate_mode=interpolate_mode, **layers))

@@ -1,0 +1,90 @@
+"""What the toolkits' configs may vary and the papers do not."""
+from dataclasses import dataclass
+
+from vit_plugin.layers import ACTIVATIONS
+
+from .arguments import check_rates
+
+INTERPOLATION = ('bilinear', 'bicubic')
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Of both architectures.
+
+    Attributes:
+        qkv_bias: Whether queries, keys and values have a bias.
+        attn_drop_rate: Dropout of the attention weights.
+        act: Activation in the MLP: ``'GELU'``, ``'QuickGELU'`` or ``'ReLU'``.
+        norm_eps: Epsilon of the norms.
+        interpolate_mode: How the position embedding is fitted to another image size:
+            ``'bicubic'`` or ``'bilinear'``.
+        patch_norm: Whether the patch embedding, and Swin's patch merging, has a norm.
+    """
+
+    qkv_bias: bool = True
+    attn_drop_rate: float = 0.
+    act: str = 'GELU'
+    norm_eps: float = 1e-6
+    interpolate_mode: str = 'bicubic'
+    patch_norm: bool = False
+
+    def __post_init__(self) -> None:
+        check_rates(attn_drop_rate=self.attn_drop_rate)
+        for name, known in (('act', ACTIVATIONS), ('interpolate_mode', INTERPOLATION)):
+            if getattr(self, name) not in known:
+                raise ValueError(f'{name}={getattr(self, name)!r} is unknown: choose from '
+                                 f'{", ".join(known)}')
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwinVariant(Variant):
+    """Of `SwinTransformer`.
+
+    Attributes:
+        mlp_ratio: Channels of the MLP's hidden layer over those of the block.
+        qk_scale: Factor of the attention scores; ``None`` for the root of a head's channels.
+        proj_drop_rate: Dropout after the attention.
+        ffn_drop_rate: Dropout in the MLP.
+        out_norm_eps: Epsilon of the norms of the outputs; ``None`` for that of all others.
+    """
+
+    norm_eps: float = 1e-5
+    patch_norm: bool = True
+    mlp_ratio: float = 4.
+    qk_scale: float | None = None
+    proj_drop_rate: float = 0.
+    ffn_drop_rate: float = 0.
+    out_norm_eps: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rates(proj_drop_rate=self.proj_drop_rate, ffn_drop_rate=self.ffn_drop_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTVariant(Variant):
+    """Of `DeiT` and `DistilledDeiT`.
+
+    Attributes:
+        proj_bias: Whether the projection after the attention has a bias.
+        attn_drop_path: Whether stochastic depth acts on the attention, too.
+        with_cls_token: Whether there is a class token.
+        output_cls_token: Whether a map comes with the class token, as a list of both.
+        patch_bias: Whether the patch embedding has a bias.
+        pre_norm: Whether the first block has a norm before it.
+        final_norm: Whether the last block has a norm after it.
+    """
+
+    proj_bias: bool = True
+    attn_drop_path: bool = True
+    with_cls_token: bool = True
+    output_cls_token: bool = False
+    patch_bias: bool = True
+    pre_norm: bool = False
+    final_norm: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.output_cls_token and not self.with_cls_token:
+            raise ValueError('output_cls_token=True needs with_cls_token=True')
