@@ -8,7 +8,6 @@ import mmpretrain.models
 import mmseg.models
 import pytest
 from mmdet.registry import MODELS as MMDET
-from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS as MMPRETRAIN
 from mmseg.registry import MODELS as MMSEG
@@ -77,13 +76,11 @@ def test_keywords_tell_the_form(registry: Any) -> None:
     (None, (0, 1, 2, 3), False), ('mmengine', (0, 1, 2, 3), False)])
 def test_the_scope_decides_where_keywords_do_not(
         scope: str | None, out_indices: tuple[int, ...], pad_small_map: bool,
-        caplog: pytest.LogCaptureFixture) -> None:
-    logger = MMLogger.get_instance(f'scope_{scope}')
-    logger.addHandler(caplog.handler)
+        log: pytest.LogCaptureFixture) -> None:
     model = build(scope, drop_path_rate=0.2, window_size=7)
     assert model.out_indices == out_indices
     assert model.pad_small_map == pad_small_map
-    said = [r.getMessage() for r in caplog.records if 'arguments are read as' in r.getMessage()]
+    said = [r.getMessage() for r in log.records if 'arguments are read as' in r.getMessage()]
     assert len(said) == (scope not in (None, 'mmengine'))
 
 
@@ -96,11 +93,10 @@ def test_own_arguments_are_the_plugins_in_any_scope() -> None:
     assert build('mmpretrain', type='DeiT', arch=VIT_ARCH, with_cp=True).with_cp
 
 
-def test_small_is_deits(caplog: pytest.LogCaptureFixture) -> None:
-    MMLogger.get_instance('small').addHandler(caplog.handler)
+def test_small_is_deits(log: pytest.LogCaptureFixture) -> None:
     assert build('mmpretrain', type='DeiT', arch='small').embed_dims == 384
-    assert [r.levelno for r in caplog.records if "arch='small' is DeiT-S" in r.getMessage()] \
-        == [logging.WARNING]
+    assert [record.levelno for record in log.records
+            if "arch='small' is DeiT-S" in record.getMessage()] == [logging.WARNING]
     assert build('mmpretrain', type='DeiT', arch='s').embed_dims == 768
 
 

@@ -17,7 +17,7 @@ STOCK = {'mmpretrain': mmpretrain.models, 'mmdet': mmdet.models, 'mmseg': mmseg.
 NEAR_ONE = 1 - 1e-9
 RELU = dict(act_cfg=dict(type='ReLU'))
 COARSE = dict(norm_cfg=dict(type='LN', eps=0.1))
-SWIN = dict(embed_dims=4, depths=(1, 2, 1, 1), num_heads=(1, 2, 2, 2), drop_path_rate=0.)
+SWIN = dict(embed_dims=4, depths=(2, 1, 2, 1), num_heads=(1, 2, 2, 2), drop_path_rate=0.)
 VIT = dict(embed_dims=16, num_layers=3, num_heads=2)
 
 
