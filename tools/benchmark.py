@@ -13,9 +13,11 @@ A case is WORK:MODEL:SIZE:BATCH. WORK is one of
     teacher   a training step distilled from timm's RegNetY-16GF, with its scores computed and with
               its scores stored, beside one without a teacher
     curve     inference of the plugin at sizes up to SIZE; Swin's cost is linear in the pixels
+    load      BATCH images from file to augmented tensor, in CPU time of one core; MODEL is a
+              recipe of tools/loading.py, the files are those of --images
 
 Usage: python tools/benchmark.py [CASE ...] [--device cuda] [--dtype bfloat16] [--compile]
-           [--cuda-graph] [--rounds N] [--json FILE] [--plot FILE]
+           [--cuda-graph] [--images FOLDER] [--rounds N] [--json FILE] [--plot FILE]
 """
 import argparse
 import json
@@ -29,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import loading
 import torch
 from machine import machine
 from peers import LIBRARIES, build, distilled_classifier, load_into_plugin
@@ -39,7 +42,7 @@ CASES = {
     'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
             'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8',
             'memory:swin-tiny:224:8', 'memory:deit-small:224:8', 'teacher:deit-small:224:2',
-            'curve:swin-tiny:896:1', 'curve:deit-small:896:1'],
+            'curve:swin-tiny:896:1', 'curve:deit-small:896:1', 'load:imagenet:224:48'],
     'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
              'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
              'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
@@ -56,6 +59,7 @@ class Bench:
         self.device = torch.device(args.device)
         self.dtype = getattr(torch, args.dtype)
         self.compile, self.graph, self.rounds = args.compile, args.cuda_graph, args.rounds
+        self.images = args.images
         self.store = tempfile.TemporaryDirectory()
 
     def models(self, name: str, size: int) -> dict[str, nn.Module]:
@@ -101,6 +105,9 @@ class Bench:
 
     def steps(self, work: str, name: str, size: int, batch: int) -> dict[str, Step]:
         """What is to be measured, by title; ratios are to the first."""
+        if work == 'load':
+            folder = self.images or loading.write_photographs(Path(self.store.name), batch)
+            return loading.steps(name, size, folder, batch)
         x = torch.randn(batch, 3, size, size, device=self.device)
         if work == 'teacher':
             return self.teacher_steps(name, x)
@@ -177,9 +184,9 @@ class Bench:
             step(), step()
         values: dict[str, list[float]] = {title: [] for title in steps}
         titles = list(steps)
+        take = dict(memory=self.peak_bytes, load=loading.cpu_seconds).get(work, self.seconds)
         for i in range(3 if work == 'memory' else self.rounds):
             for title in titles[i % len(titles):] + titles[:i % len(titles)]:
-                take = self.peak_bytes if work == 'memory' else self.seconds
                 values[title].append(take(steps[title]))
         return values
 
@@ -264,8 +271,10 @@ def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
             step = bench.forward(model, torch.randn(int(batch), 3, side, side, device=bench.device))
             values |= bench.measure({f'{side} x {side}': step}, work)
     else:
+        threads = torch.get_num_threads()
         steps = bench.steps(work, name, int(size), int(batch))
         values = bench.measure(steps, work)
+        torch.set_num_threads(threads)
     rows = summarise(values, work, int(batch))
     show(rows, 'MiB' if work == 'memory' else 'ms per image')
     result = dict(case=case, rows=rows)
@@ -308,6 +317,9 @@ def main() -> None:
     parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16', 'float16'])
     parser.add_argument('--compile', action='store_true', help='torch.compile as well')
     parser.add_argument('--cuda-graph', action='store_true', help='a captured CUDA graph as well')
+    parser.add_argument('--images', type=Path, metavar='FOLDER',
+                        help='images for the load cases (parts of photographs of scikit-learn '
+                             'and scikit-image)')
     parser.add_argument('--rounds', type=int, default=9, metavar='N',
                         help='how often everything is timed (9)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')

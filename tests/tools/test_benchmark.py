@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.conftest import ROOT
 
 sys.path.insert(0, str(ROOT / 'tools'))
 import benchmark
+import loading
 import peers
 
 
 @pytest.fixture
 def bench() -> benchmark.Bench:
     return benchmark.Bench(argparse.Namespace(
-        device='cpu', dtype='float32', compile=False, cuda_graph=False, rounds=2))
+        device='cpu', dtype='float32', compile=False, cuda_graph=False, rounds=2, images=None))
 
 
 def test_ratios_are_of_the_same_round() -> None:
@@ -60,3 +62,29 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         'plugin', 'mmpretrain', 'torchvision', 'transformers']
     assert all(row['median'] > 0 for case in cases for row in case['rows'])
     assert (tmp_path / 'a.png').stat().st_size > 10_000
+
+
+def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
+              capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, 'argv', [
+        'benchmark.py', 'load:imagenet:32:2', '--rounds', '2', '--images',
+        str(image_folder / 'dark')])
+    threads = torch.get_num_threads()
+    benchmark.main()
+    assert torch.get_num_threads() == threads
+    out = capsys.readouterr().out
+    assert 'without' not in out
+    for title in loading.RECIPES['imagenet']:
+        assert f'\n  {title} ' in out
+    with pytest.raises(LookupError, match="no recipe 'cifar': there are imagenet"):
+        loading.steps('cifar', 32, image_folder, 1)
+
+
+def test_photographs_are_common_files(tmp_path: Path) -> None:
+    pytest.importorskip('sklearn')
+    paths = sorted(loading.write_photographs(tmp_path, 4).iterdir())
+    assert len(paths) == 4
+    for path in paths:
+        assert 50_000 < path.stat().st_size <= 63_000
+        with Image.open(path) as image:
+            assert sorted(image.size) == [375, 500]

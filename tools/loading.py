@@ -1,0 +1,184 @@
+"""The pipelines that tools/benchmark.py compares: from files to what a batch is made of.
+
+Each step prepares all images once, on one core. All pipelines of a recipe draw from the same
+distributions; which random numbers they get differs.
+"""
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+Pipeline = Callable[[Path], Any]
+# Photographs that packages bring along.
+PHOTOGRAPHS = {'sklearn': ('datasets/images/china.jpg', 'datasets/images/flower.jpg'),
+               'skimage': ('data/astronaut.png', 'data/chelsea.png', 'data/coffee.png',
+                           'data/motorcycle_left.png', 'data/rocket.jpg')}
+CONFIGS = Path(__file__).parents[1] / 'configs'
+RAND_AUGMENT = 'rand-m9-mstd0.5-inc1'
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def steps(recipe: str, size: int, folder: Path, number: int) -> dict[str, Callable[[], None]]:
+    """What is to be measured, by title, for so many images of the folder.
+
+    Raises:
+        LookupError: there is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise LookupError(f"no recipe '{recipe}': there are {', '.join(RECIPES)}")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    files = sorted(file for file in folder.iterdir() if file.is_file())[:number]
+    found: dict[str, Callable[[], None]] = {}
+    for title, build in RECIPES[recipe].items():
+        try:
+            found[title] = partial(prepare, build(size), files)
+        except ImportError as error:
+            print(f'  without {title}: {error}')
+    return found
+
+
+def prepare(pipeline: Pipeline, files: list[Path]) -> None:
+    for file in files:
+        pipeline(file)
+
+
+def cpu_seconds(step: Callable[[], None]) -> float:
+    """How long a step keeps this process's cores busy."""
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+def write_photographs(place: Path, number: int, kilobytes: int = 63) -> Path:
+    """Make a folder of so many JPEG files of 500 x 375 from photographs that packages bring along.
+
+    The size is that of a common ImageNet file. Grain is added, because the parts are reduced less
+    than camera pictures are.
+
+    Raises:
+        FileNotFoundError: no package with photographs is installed.
+    """
+    sources = list(find_photographs())
+    if not sources:
+        raise FileNotFoundError('no photographs: install scikit-learn or scikit-image, or name a '
+                                'folder with --images')
+    folder = place / 'photographs'
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(0)
+    for i in range(number):
+        with Image.open(sources[i % len(sources)]) as source:
+            picture = source.convert('RGB')
+        size = np.array((500, 375) if i % 4 else (375, 500))
+        part = size * (np.array(picture.size) / size).min() * generator.uniform(0.6, 1)
+        corner = generator.uniform(0, picture.size - part)
+        picture = picture.resize(tuple(size), Image.Resampling.LANCZOS,
+                                 (*corner, *(corner + part)))
+        pixels = np.asarray(picture) + generator.normal(0, 3, (size[1], size[0], 1))
+        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        for quality in range(97, 0, -1):
+            picture.save(folder / f'{i:03}.jpg', quality=quality)
+            if (folder / f'{i:03}.jpg').stat().st_size <= 1000 * kilobytes:
+                break
+    return folder
+
+
+def find_photographs() -> Iterator[Path]:
+    for package, names in PHOTOGRAPHS.items():
+        spec = find_spec(package)
+        if spec is not None and spec.origin is not None:
+            paths = [Path(spec.origin).parent / name for name in names]
+            yield from (path for path in paths if path.exists())
+
+
+def openmmlab(scope: str, transforms: list[Any], annotation: dict, seeded: bool) -> Pipeline:
+    """A pipeline of configs, as a data set calls it; ours seeds each sample."""
+    from mmengine.registry import TRANSFORMS, DefaultScope
+
+    from vit_plugin.hooks.seeding import seed_generators
+    __import__(f'{scope}.datasets')
+    with DefaultScope.overwrite_default_scope(scope):
+        built = [TRANSFORMS.build(transform) for transform in transforms]
+    draws = count()
+
+    def pipeline(file: Path) -> Any:
+        if seeded:
+            seed_generators(0, 0, next(draws), devices=False)
+        results = dict(annotation, img_path=str(file))
+        for transform in built:
+            results = transform(results)
+        return results
+    return pipeline
+
+
+def imagenet(size: int) -> list[dict]:
+    """The pipeline of the plugin's ImageNet configs."""
+    from mmengine.config import Config
+    pipeline = Config.fromfile(CONFIGS / '_base_/datasets/imagenet_224.py').train_pipeline
+    pipeline[0].scale = size
+    return pipeline
+
+
+def plugin_imagenet(size: int) -> Pipeline:
+    return openmmlab('mmpretrain', imagenet(size), dict(gt_label=0), seeded=True)
+
+
+def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
+    """Its Swin config's pipeline; the papers' code decodes with Pillow."""
+    augment = [dict(transform, type=transform['type'].removeprefix('vit_plugin.'))
+               for transform in imagenet(size)[1:]]
+    load: list[dict] = [
+        dict(type='LoadImageFromFile', imdecode_backend=decoder),
+        dict(type='RandomResizedCrop', scale=size, backend='pillow', interpolation='bicubic')]
+    return openmmlab('mmpretrain', load + augment, dict(gt_label=0), seeded=False)
+
+
+def timm_imagenet(size: int, prefetcher: bool = False) -> Pipeline:
+    """As DeiT's code calls it; or as timm's loader, which erases and normalises on the GPU."""
+    from timm.data import create_transform
+    options: dict[str, Any] = dict(use_prefetcher=True)
+    if not prefetcher:
+        options = dict(re_prob=0.25, re_mode='pixel')
+    transform = create_transform(size, is_training=True, auto_augment=RAND_AUGMENT,
+                                 interpolation='bicubic', **options)
+
+    def pipeline(file: Path) -> Any:
+        while True:
+            try:
+                return transform(Image.open(file).convert('RGB'))
+            except ValueError as error:  # Pillow 13 refuses 0 bits, which timm 1.0 may draw
+                if 'bits must be' not in str(error):
+                    raise
+    return pipeline
+
+
+def torchvision_imagenet(size: int) -> Pipeline:
+    """Its classification reference's transforms, on tensors."""
+    from torchvision.io import ImageReadMode, decode_image
+    from torchvision.transforms import v2
+    transform = v2.Compose([
+        v2.RandomResizedCrop(size, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
+        v2.RandomHorizontalFlip(),
+        v2.RandAugment(2, 9, interpolation=v2.InterpolationMode.BILINEAR),
+        v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD),
+        v2.RandomErasing(0.25, (0.02, 1 / 3), value='random')])
+    return lambda file: transform(decode_image(str(file), ImageReadMode.RGB))
+
+
+RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
+    'imagenet': {
+        'plugin': plugin_imagenet, 'mmpretrain': mmpretrain_imagenet,
+        'mmpretrain Pillow': partial(mmpretrain_imagenet, decoder='pillow'),
+        'timm': timm_imagenet, 'timm prefetcher': partial(timm_imagenet, prefetcher=True),
+        'torchvision v2': torchvision_imagenet},
+}
