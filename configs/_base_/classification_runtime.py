@@ -3,6 +3,7 @@
 default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
+    data_time=dict(type='vit_plugin.DataTimeHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='vit_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=3,

@@ -1,7 +1,9 @@
 """The benchmark measures what it says, and runs with whatever libraries there are."""
 import argparse
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,13 @@ sys.path.insert(0, str(ROOT / 'tools'))
 import benchmark
 import loading
 import peers
+
+
+@pytest.fixture(autouse=True)
+def restore_logging() -> Iterator[None]:
+    """``main`` silences the libraries in this process."""
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ optim_wrapper = dict(
         norm=dict(decay_mult=0.))))
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
+    data_time=dict(type='vit_plugin.DataTimeHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16000, max_keep_ckpts=3,
