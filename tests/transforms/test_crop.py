@@ -86,6 +86,30 @@ def test_corrupt_files_are_named(length: int, decoder: str, tmp_path: Path,
         LoadRandomResizedCrop(32)(dict(img_path=str(tmp_path / 'gone.jpg')))
 
 
+def test_content_and_pixels_from_elsewhere(tmp_path: Path) -> None:
+    content = jpeg(picture(160, 120))
+    np.random.seed(0)
+    found = LoadRandomResizedCrop(32)(dict(img_path='shard.tar/image.jpg', img_bytes=content))
+    assert 'img_bytes' not in found
+    (tmp_path / 'image.jpg').write_bytes(content)
+    np.random.seed(0)
+    expected = LoadRandomResizedCrop(32)(dict(img_path=str(tmp_path / 'image.jpg')))
+    assert np.array_equal(found['img'], expected['img'])
+    image = LoadImage()(dict(img_path='image.jpg', img_bytes=content))
+    assert 'img_bytes' not in image
+    assert image['img'].shape == (120, 160, 3)
+    np.random.seed(0)
+    loaded = LoadRandomResizedCrop(32)(dict(img=image['img']))  # as by the toolkits' inferencers
+    assert np.array_equal(loaded['img'], expected['img'])
+
+
+def test_too_many_pixels(tmp_path: Path) -> None:
+    picture(160, 120).save(tmp_path / 'image.jpg')
+    with pytest.raises(ValueError, match=r'has 19,200 pixels, more than the limit of 19,000'):
+        LoadRandomResizedCrop(32, max_pixels=19_000)(dict(img_path=str(tmp_path / 'image.jpg')))
+    LoadRandomResizedCrop(32, max_pixels=19_200)(dict(img_path=str(tmp_path / 'image.jpg')))
+
+
 def test_refused_arguments() -> None:
     with pytest.raises(ValueError, match=r"interpolation='area' must be 'bicubic' or 'bilinear'"):
         LoadRandomResizedCrop(32, interpolation='area')

@@ -63,13 +63,16 @@ class LoadImage(LoadImageFromFile):
         self.met = torch.zeros(2**16, dtype=torch.bool).share_memory_()
 
     def transform(self, results: dict) -> dict | None:
-        """Read ``results['img_path']``; ``None`` asks the data set for another image."""
+        """Read ``results['img_path']``; ``None`` asks the data set for another image.
+
+        A data set that has read the file passes its content as ``img_bytes``.
+        """
         if 'img' in results and 'img_path' not in results:
             return results
         path = results['img_path']
         try:
             with pixel_limit(self.max_pixels):
-                image = self.load(path)
+                image = self.load(path, self.read(results))
         except (FileNotFoundError, RefusedImageError):
             raise
         except Image.DecompressionBombError as error:
@@ -80,9 +83,14 @@ class LoadImage(LoadImageFromFile):
         results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         return results
 
-    def load(self, path: str) -> np.ndarray:
+    def read(self, results: dict) -> bytes:
+        """The content of the file."""
+        if 'img_bytes' in results:
+            return results.pop('img_bytes')
+        return fileio.get(results['img_path'], backend_args=self.backend_args)
+
+    def load(self, path: str, content: bytes) -> np.ndarray:
         """The image in the file (H, W, 3), in BGR."""
-        content = fileio.get(path, backend_args=self.backend_args)
         mode = self.mode_for_opencv(content)
         image = None if mode == 'F' else mmcv.imfrombytes(
             content, flag=self.color_type, backend='cv2' if mode else self.imdecode_backend)

@@ -3,7 +3,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine import fileio
 from mmpretrain.datasets import transforms
 from PIL import Image
 from torch.nn.functional import interpolate
@@ -53,26 +52,31 @@ class LoadRandomResizedCrop(LoadImage):
 
     def transform(self, results: dict) -> dict | None:
         """Read ``results['img_path']``; ``None`` asks the data set for another image."""
-        data = fileio.get(results['img_path'], backend_args=self.backend_args)
-        frame = read_frame(data)
-        if frame is None:
-            whole = super().transform(results)
+        content = self.read(results) if 'img_path' in results else b''
+        frame = read_frame(content)
+        if frame is None or frame.height * frame.width > self.largest():
+            whole = super().transform(dict(results, img_bytes=content))
             if whole is None:
                 return None
-            image = whole['img']
-            results['img'] = self.resize(image, self.draw(image.shape[:2]))
+            image, reduction = whole['img'], 1
+            results['ori_shape'] = image.shape[:2]
+            box = self.draw(image.shape[:2])
         else:
+            results['ori_shape'] = frame[:2]
             box = self.draw(frame[:2])
             reduction = self.choose_reduction(box)
             try:
-                image = decode(data, frame, box[0] + box[2], reduction)
+                image = decode(content, frame, box[0] + box[2], reduction)
             except ValueError as error:
                 self.report(results['img_path'], error)
                 return None
-            results['img'] = self.resize(image, box, reduction)
-            results['ori_shape'] = frame[:2]
+        results['img'] = self.resize(image, box, reduction)
         results['img_shape'] = results['img'].shape[:2]
         return results
+
+    def largest(self) -> float:
+        """The number of pixels above which `LoadImage` has something to say."""
+        return self.max_pixels or Image.MAX_IMAGE_PIXELS or float('inf')
 
     def draw(self, shape: tuple[int, int]) -> tuple[int, int, int, int]:
         """A box (top, left, height, width) in an image of this shape."""
