@@ -1,6 +1,7 @@
 """Data sets that are checked before training, and reproducible augmentation.
 
-Image folders (`folders`) need mmpretrain, COCO (`coco`) needs mmdet.
+Image folders (`folders`), tar shards and Hugging Face data sets (`packed`) need mmpretrain, COCO
+(`coco`) needs mmdet.
 """
 from .loading import LoadImage
 from .seeding import Draw, SeededDataset, SeededSampler
