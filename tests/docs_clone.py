@@ -6,10 +6,11 @@ import numpy as np
 import timm
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from mmengine.registry import MODELS, DefaultScope
 from PIL import Image
 from torchvision.models import resnet18
 
+from tests.conftest import ROOT
 from tests.distillation.conftest import teacher_config
 
 SWIN = [f'model.backbone.arch.{setting}' for setting in (
@@ -31,6 +32,12 @@ TINY = {
         'model.neck.in_channels=[8,16,32,64]', 'model.test_cfg.rpn.max_per_img=16',
         'model.test_cfg.rcnn.max_per_img=4', 'train_dataloader.dataset.pipeline.3.scale=(64,64)',
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(64,64)' for loader in ('val', 'test'))],
+    'swin-tiny_from_dinov2-base_unlabelled': [
+        *SWIN, 'train_cfg.max_epochs=1', 'param_scheduler=[]', 'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2',
+        'default_hooks.checkpoint.filename_tmpl=epoch_300.pth',
+        *(f'model.teacher.{setting}' for setting in (
+            'pretrained=False', 'embed_dim=16', 'depth=1', 'num_heads=2'))],
     'pets_segmentor': [
         *SHORT, *SWIN, 'train_cfg.max_iters=1', 'train_cfg.val_interval=1',
         'default_hooks.checkpoint.interval=1',
@@ -41,13 +48,15 @@ TINY = {
         'train_dataloader.dataset.pipeline.4.crop_size=(64,64)',
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(256,64)' for loader in ('val', 'test'))],
 }
+TINY |= {f'pets_fast_{task}': TINY[f'pets_{task}'] for task in ('detector', 'segmentor')}
 # What a section prints when it has done what it says.
 EVIDENCE = {
     'Classify my folder': (r'accuracy/top1: \d', r'(cat|dog)\s*\Z'),
     'Distil from my teacher': (r'The teacher has 100\.0 % top-1 accuracy on 8 ',
                                r'loss_cls: .*loss_distill: .*agreement: '),
-    'Detect': (r'coco/bbox_mAP: ', r'coco/segm_mAP: '),
-    'Segment': (r'mIoU: ',),
+    'Detect': (r'coco/bbox_mAP: ', r'coco/segm_mAP: ', 'loss_mask: .*loss_distill: '),
+    'Segment': (r'mIoU: ', r'work_dirs/pets_fast_segmentor\.\n[\s\S]*mIoU: '),
+    'Photos without labels': (r'loss_distill_featuredistillation_1: ', r'accuracy/top1: \d'),
     'Use my existing weights': (r', timm: 100\.0 % of the parameters matched; resized 12 x bias',
                                 r'\(timm\) -> my_swin_tiny_timm\.safetensors \(timm\): 173 of'),
     'A worked example: own backbone, own teacher': (r'loss_cls: .*loss_distill: .*agreement: ',),
@@ -68,6 +77,7 @@ def make_pets(folder: Path, image_folder: Path, coco: Path, ade: Path) -> None:
     (folder / 'pets_coco/images').symlink_to(coco / 'images')
     for split in ('train', 'val'):
         (folder / f'pets_coco/{split}.json').write_text(json.dumps(objects))
+    (folder / 'photos').symlink_to(image_folder)
     for split in ('training', 'validation'):
         (folder / 'pets_seg/annotations' / split).mkdir(parents=True)
         (folder / 'pets_seg/images').mkdir(exist_ok=True)
@@ -94,10 +104,31 @@ def make_resnet(folder: Path) -> None:
     torch.save(dict(state_dict=model.state_dict(), meta={}), folder / 'my_resnet50.pth')
 
 
+def make_dense(folder: Path, name: str, base: str, **changes: dict) -> None:
+    """A detector or segmentor of small layers: config and checkpoint."""
+    config = Config.fromfile(ROOT / 'configs' / base)
+    config.merge_from_dict(dict(model=dict(
+        changes, backbone=dict(arch=dict(_delete_=True, embed_dims=8, depths=(1, 1, 1, 1),
+                                         num_heads=(1, 2, 4, 8)), init_cfg=None))))
+    with DefaultScope.overwrite_default_scope(config.default_scope):
+        model = MODELS.build(config.model)
+    config.dump(folder / f'{name}.py')
+    torch.save(dict(state_dict=model.state_dict(), meta={}), folder / f'{name}.pth')
+
+
 def make_weights(folder: Path, text: str) -> None:
     """The files of weights that a section names."""
     if 'my_resnet50' in text:
         make_resnet(folder)
+    if 'my_detector' in text:
+        make_dense(folder, 'my_detector', 'detection/mask-rcnn_swin-tiny_fpn_1x_coco.py',
+                   neck=dict(in_channels=[8, 16, 32, 64]),
+                   roi_head=dict(bbox_head=dict(fc_out_channels=16)))
+    if 'my_segmentor' in text:
+        make_dense(folder, 'my_segmentor',
+                   'segmentation/upernet_swin-tiny_160k_ade20k-512x512.py',
+                   decode_head=dict(in_channels=[8, 16, 32, 64], channels=32, num_classes=3),
+                   auxiliary_head=dict(in_channels=32, num_classes=3))
     if 'resnet18.pth' in text:
         torch.save(resnet18(num_classes=2).state_dict(), folder / 'resnet18.pth')
     if 'my_swin_tiny.pth' in text:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
 from vit_plugin.distillation.teacher import build_teacher
@@ -60,6 +61,15 @@ def test_from_a_config_file(checkpoint: Path, tmp_path: Path) -> None:
     for given in (str(path), path, dict(config=str(path), checkpoint=checkpoint),
                   dict(config=teacher_config(), checkpoint=checkpoint)):
         assert torch.equal(build_teacher(given, preprocessor())(image), expected(image))
+
+
+def test_config_of_a_toolkit_brings_its_scope() -> None:
+    """Also where the student is of another toolkit."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        teacher = build_teacher(dict(config='mmpretrain::resnet/resnet18_8xb16_cifar10.py',
+                                     checkpoint=None), preprocessor(), scope='mmdet')
+    assert teacher.num_classes == 10
+    assert teacher.pixels.flip  # RGB and BGR
 
 
 def test_timm_teacher_brings_its_weights() -> None:
