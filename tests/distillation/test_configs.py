@@ -74,7 +74,7 @@ def test_dense_config_trains_and_evaluates(path: Path, coco: Path, ade: Path, tm
 
 
 @pytest.mark.parametrize('path', UNLABELLED, ids=lambda path: path.stem)
-def test_unlabelled_config_trains(path: Path, image_folder: Path, tmp_path: Path,
+def test_unlabelled_config_trains_and_resumes(path: Path, image_folder: Path, tmp_path: Path,
                                   tool: Callable[..., None]) -> None:
     cfg = Config.fromfile(path)
     if 'swin' in path.stem:
@@ -86,9 +86,17 @@ def test_unlabelled_config_trains(path: Path, image_folder: Path, tmp_path: Path
     cfg.train_dataloader.update(batch_size=4, num_workers=0, persistent_workers=False)
     cfg.train_cfg.max_epochs = 2
     cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = 1
+    cfg.randomness.seed = 0
     cfg.dump(tmp_path / 'small.py')
-    tool('train', tmp_path / 'small.py', '--work-dir', tmp_path / 'work', '--data-root',
-         image_folder)
-    saved = torch.load(tmp_path / 'work/epoch_2.pth', weights_only=False)
-    assert saved['meta']['iter'] == 4
-    assert all(key.startswith('backbone.') for key in saved['state_dict'])
+    run = ('train', tmp_path / 'small.py', '--data-root', image_folder, '--work-dir')
+    tool(*run, tmp_path / 'whole')
+    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / 'whole/epoch_1.pth')
+    whole, resumed = (torch.load(tmp_path / name / 'epoch_2.pth', weights_only=False)
+                      for name in ('whole', 'resumed'))
+    assert whole['meta']['iter'] == resumed['meta']['iter'] == 4
+    assert all(key.startswith('backbone.') for key in whole['state_dict'])
+    learnt = [content['state_dict']._metadata['']['distillation'] for content in (whole, resumed)]
+    assert {name.split('.')[0] for name in learnt[0]} == {'0', '1'}
+    for one, other in ((whole['state_dict'], resumed['state_dict']), learnt):
+        for name, value in one.items():
+            assert torch.equal(value, other[name]), name

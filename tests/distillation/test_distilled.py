@@ -199,7 +199,7 @@ def test_weight_0_runs_no_teacher(detector: Dense) -> None:
      'as many of both'),
     (dict(type='PKD', student='backbone[0]', teacher='neck[0]'),
      r'\(1, 8, 32, 32\).*\(1, 64, 32, 32\).*channels and size must be the same'),
-    (dict(type='MGD', student='neck[1]', teacher='neck[0]'), 'channels and size'),
+    (dict(type='MGD', student='neck[1]', teacher='neck[0]'), 'must be maps of one size'),
     (dict(type='HardDistillation'), 'which those of DistilledMaskRCNN are is not obvious'),
     (dict(type='HardDistillation', student='neck[0]', teacher='neck[0]'),
      r'HardDistillation compares \(B, K\)'),

@@ -5,10 +5,58 @@ import sys
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tests.conftest import ROOT
+from tests.distillation.test_unlabelled import SWIN, unlabelled
 from tests.test_configs_classification import shrink
+
+
+def losses_and_gradients(model: nn.Module, images: Tensor) -> tuple[list[float], dict]:
+    """Of three iterations; a parameter without a gradient stops DDP in the second."""
+    losses = []
+    for _ in range(3):
+        model.zero_grad()
+        found = model(images, mode='loss')
+        losses.append([value.item() for value in found.values()])
+        sum(found.values()).backward()
+    return losses, {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def unlabelled_student() -> nn.Module:
+    torch.manual_seed(0)
+    off = dict(type='vit_plugin.MGD', teacher='norm', student='backbone', weight=0.,
+               student_channels=16, teacher_channels=16)
+    config = unlabelled(backbone=dict(SWIN, drop_path_rate=0.))
+    config['teacher']['img_size'] = config['teacher']['resize'] = 28  # 2x2 patches
+    return MODELS.build(dict(config, distillation=[*config['distillation'], off]))
+
+
+def one_of_two(rank: int, folder: Path, images: Tensor) -> None:
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank,
+                            world_size=2)
+    model = DistributedDataParallel(unlabelled_student(), find_unused_parameters=False)
+    torch.save(losses_and_gradients(model, images[2 * rank:][:2]), folder / f'{rank}.pth')
+    dist.destroy_process_group()
+
+
+def test_two_processes_are_one(tmp_path: Path) -> None:
+    """The student's gradients and those of what the losses learn; a loss is switched off."""
+    images = torch.randn(4, 3, 16, 16)
+    losses, gradients = losses_and_gradients(unlabelled_student(), images)
+    mp.start_processes(one_of_two, (tmp_path, images), nprocs=2, start_method='fork')
+    shares = [torch.load(tmp_path / f'{rank}.pth', weights_only=False) for rank in (0, 1)]
+    mean = (torch.tensor(shares[0][0]) + torch.tensor(shares[1][0])) / 2
+    torch.testing.assert_close(mean, torch.tensor(losses))
+    for _, found in shares:
+        assert any('distillation.0' in name for name in found)
+        for name, value in gradients.items():
+            torch.testing.assert_close(found[f'module.{name}'], value, rtol=1e-4, atol=1e-6)
 
 
 def test_dist_train(imagenet: Path, tmp_path: Path) -> None:

@@ -134,9 +134,10 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
     if cfg.get('model') is None:
         raise PictureError(f"the config '{name}' has no model")
     settings = cfg.model.get('module', cfg.model).copy()  # test-time augmentation wraps a model
-    if settings.type == 'vit_plugin.DistilledClassifier':
-        settings.type = 'ImageClassifier'
-        del settings['teacher'], settings['distillation']
+    if settings.type in ('vit_plugin.DistilledClassifier', 'vit_plugin.Distilled'):
+        settings.type = settings.pop('student_type', 'ImageClassifier')
+        for key in ('teacher', 'distillation', 'labels'):
+            settings.pop(key, None)
     if cfg.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):

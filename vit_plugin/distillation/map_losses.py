@@ -119,7 +119,8 @@ class MGD(Distillation):
 
     def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """Widths may differ."""
-        return super().mismatch((*student[:1], 0, *student[2:]), (*teacher[:1], 0, *teacher[2:]))
+        return super().mismatch((*student[:1], 0, *student[2:]), (*teacher[:1], 0, *teacher[2:])
+                                ) and 'both must be maps of one size'
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         batch, _, height, width = student.shape

@@ -57,11 +57,16 @@ class Pair(NamedTuple):
         return ([as_map(x, size) for x in student],
                 [as_map(x, self.teacher.pixels.resize or size) for x in teacher])
 
-    def check(self, student: list[Tensor], teacher: list[Tensor]) -> None:
-        """Raise `ValueError` unless both match; it names both with their shapes."""
+    def check(self, student: list[Tensor], teacher: list[Tensor], grids: bool = True) -> None:
+        """Raise `ValueError` unless both match (without ``grids``: but for height and width).
+
+        It names both with their shapes.
+        """
         shapes = [[tuple(x.shape) for x in side] for side in (student, teacher)]
         reason = None if len(student) == len(teacher) else 'there must be as many of both'
         for ours, theirs in zip(*shapes):
+            if not grids and len(ours) == len(theirs):
+                theirs = (*theirs[:2], *ours[2:])
             reason = reason or self.losses[0].mismatch(ours, theirs)
         if reason:
             raise ValueError(
@@ -100,6 +105,7 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
                 pair.teacher.probe(image)
             pair.losses.append(build_loss(config))
         return pairs
+    size_known = student_size(student) is not None
     ours = probe(student, image, [pair.student for pair in pairs])
     theirs = {id(teacher): teacher.probe(image) for teacher in teachers}
     for pair, config in zip(pairs, asked):
@@ -114,7 +120,8 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
                                for one, other in zip(own, others))
         else:
             pair.losses.append(build_loss(config))
-        pair.check(own, others)
+        # how the grids of a resized teacher compare depends on the size of the images to come
+        pair.check(own, others, pair.teacher.pixels.resize is None or size_known)
     return pairs
 
 
