@@ -181,6 +181,33 @@ def test_several_teachers_and_losses(checkpoint: Path, batch: tuple) -> None:
     torch.testing.assert_close(losses['loss_distill_dist'], dist)  # 2.0 times a half
 
 
+@pytest.mark.parametrize('loss', ['HardDistillation', 'SoftDistillation', 'DKD'])
+def test_classifiers_without_a_token_are_the_same_either_way(loss: str, checkpoint: Path,
+                                                             batch: tuple) -> None:
+    config = student_config(
+        teacher=teacher_config(checkpoint=str(checkpoint)), neck=dict(type='GlobalAveragePooling'),
+        backbone=dict(type='ResNet_CIFAR', depth=18, base_channels=2, stem_channels=2),
+        head=dict(type='LinearClsHead', num_classes=5, in_channels=16),
+        distillation=dict(type=f'vit_plugin.{loss}'))
+    torch.manual_seed(0)
+    special = MODELS.build(config)
+    general = MODELS.build(dict(config, type='vit_plugin.Distilled',
+                                student_type='mmpretrain.ImageClassifier'))
+    general.load_state_dict(special.state_dict())
+    expected, found = special.loss(*batch), general.loss(*batch)
+    expected['loss'] = expected.pop('loss_cls')
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_mixed_images_have_no_class_for_dkd(checkpoint: Path, batch: tuple) -> None:
+    model = MODELS.build(student_config(teacher=teacher_config(checkpoint=str(checkpoint)),
+                                        distillation=dict(type='vit_plugin.DKD')))
+    for sample in batch[1]:
+        sample.set_gt_score(torch.full((5,), 0.2))
+    with pytest.raises(ValueError, match='DKD needs the class of every image'):
+        model.loss(*batch)
+
+
 def test_weight_0_runs_no_teacher(detector: Dense) -> None:
     model = detector.distilled(dict(type='vit_plugin.MGD', weight=0.))
     model.teacher.outputs = None

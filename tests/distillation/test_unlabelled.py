@@ -51,10 +51,14 @@ def run(image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             model=unlabelled(), work_dir=str(tmp_path / name), default_scope='mmpretrain',
             train_dataloader=loader, train_cfg=dict(by_epoch=True, max_epochs=epochs),
             optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-2)), randomness=dict(seed=0),
-            custom_hooks=[dict(type='vit_plugin.SeedHook')],
+            custom_hooks=[dict(type='vit_plugin.SeedHook'), dict(type='EMAHook', momentum=0.1)],
             default_hooks=dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook')),
             experiment_name=f'{tmp_path}{name}', **changes)
     return build
+
+
+def find_ema(runner: Runner) -> nn.Module:
+    return next(hook.ema_model for hook in runner.hooks if hasattr(hook, 'ema_model'))
 
 
 def test_resumed_run_goes_on_with_what_the_losses_learnt(run: Callable[..., Runner],
@@ -67,8 +71,9 @@ def test_resumed_run_goes_on_with_what_the_losses_learnt(run: Callable[..., Runn
     resumed = run('resumed', 2, load_from=str(tmp_path / 'first/epoch_1.pth'), resume=True)
     nn.init.ones_(resumed.model.distillation[0].project.weight)
     resumed.train()
-    for (name, value), other in zip(whole.model.named_parameters(), resumed.model.parameters()):
-        assert torch.equal(value, other), name
+    for one, other in zip(*((run.model, find_ema(run)) for run in (whole, resumed))):
+        for (name, value), found in zip(one.named_parameters(), other.parameters()):
+            assert torch.equal(value, found), name
     state = torch.load(tmp_path / 'resumed/epoch_2.pth', weights_only=False)['state_dict']
     assert all(key.startswith('backbone.') for key in state)
 
@@ -147,6 +152,28 @@ def test_hugging_face_model_teaches(tmp_path: Path) -> None:
     seen = model.teacher.outputs(torch.randn(2, 3, 32, 32))
     assert [value[0].shape for value in seen.values()] == [(2, 8), (2, 17, 8)]
     assert model.distillation[1].project.weight.shape == (8, 16)
+
+
+@pytest.mark.parametrize('broken', ['norm', 'dead'])
+def test_features_that_do_not_vary_stop_the_run(broken: str) -> None:
+    model = MODELS.build(unlabelled())
+    teacher = model.teacher.model
+    with torch.no_grad():
+        if broken == 'dead':  # no pixel reaches the tokens
+            nn.init.zeros_(teacher.patch_embed.proj.weight)
+        else:
+            nn.init.zeros_(teacher.norm.weight)
+    same = torch.randn(1, 3, 32, 32).expand(2, -1, -1, -1)
+    model.loss(same)  # which says nothing about the teacher
+    with pytest.raises(RuntimeError, match='VisionTransformer puts out the same for different'):
+        model.loss(torch.randn(2, 3, 32, 32))
+
+
+def test_features_that_are_no_numbers_stop_the_run() -> None:
+    model = MODELS.build(unlabelled())
+    model.teacher.model.norm.bias.data[3] = float('nan')
+    with pytest.raises(RuntimeError, match='NaN or infinity'):
+        model.loss(torch.randn(2, 3, 32, 32))
 
 
 def test_students_with_a_head_need_labels() -> None:

@@ -37,7 +37,8 @@ class Teacher:
     Raises:
         ValueError: the teacher does not say how its pixels are normalised, see `convert_pixels`,
             or cannot take images of the size that it gets.
-        RuntimeError: at a call, its outputs hold NaN or infinity.
+        RuntimeError: at a call, its outputs hold NaN or infinity, or are the same for different
+            images.
     """
 
     def __init__(self, model: nn.Module, pixels: nn.Module,
@@ -57,6 +58,7 @@ class Teacher:
         self.pixels = convert_pixels(pixels, model, resize)
         self.sizes: set[torch.Size] = set()  # that it has taken
         self.check_finite = FiniteCheck()
+        self.varies = False  # whether its outputs were seen to
         self.watch([OUTPUT])
 
     def watch(self, taps: Sequence[Tap]) -> None:
@@ -81,8 +83,21 @@ class Teacher:
     def outputs(self, x: Tensor) -> dict[str, list[Tensor]]:
         """The tensors at each place that is watched, by its text."""
         seen = self.run(self.forward, self.pixels(x))
-        self.check_finite(*(tensor for tensors in seen.values() for tensor in tensors))
+        outputs = [tensor for tensors in seen.values() for tensor in tensors]
+        self.check_finite(*outputs)
+        if not self.varies and len(x) > 1:
+            self.varies = self.require_variation(x, outputs)
         return seen
+
+    def require_variation(self, x: Tensor, outputs: Sequence[Tensor]) -> bool:
+        """Whether the outputs differ from image to image; `RuntimeError` where only images do."""
+        if not differ(x):
+            return False
+        if not any(differ(output) for output in outputs):
+            raise RuntimeError(
+                f'the teacher {type(self.model).__name__} puts out the same for different images, '
+                'so nothing can be learnt of it: check its checkpoint and data_preprocessor')
+        return True
 
     def run(self, forward: Callable, x: Tensor) -> dict[str, list[Tensor]]:
         """Run on pixels of its own; `ValueError` with both sizes where a new size fails."""
@@ -117,6 +132,12 @@ class Teacher:
         """Follow the student to another device or type (``nn.Module._apply``)."""
         self.model._apply(fn)
         self.pixels.apply(fn)
+
+
+def differ(x: Tensor) -> bool:
+    """Whether the entries of a batch differ by more than rounding."""
+    x = x.float()
+    return bool((x - x[:1]).abs().amax() > 1e-5 * x.abs().amax())
 
 
 class Entry(nn.Module):
