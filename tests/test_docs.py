@@ -145,6 +145,41 @@ def test_worked_example_keeps_the_contracts(clone: Path, monkeypatch: pytest.Mon
     assert depths == [0, 1, 2, 3, 3]
 
 
+def test_cosine_attention_is_what_the_page_says(tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    module, = (block for block in blocks(TEXTS['docs/extending.md'])
+               if block.file == 'cosine_swin.py')
+    code = module.text[module.text.index('class CosineAttention'):]
+    assert len([line for line in code.splitlines() if line]) <= 30
+    (tmp_path / module.file).write_text(module.text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cosine = import_module('cosine_swin')
+    del MODELS.module_dict['CosineSwin'], sys.modules['cosine_swin']
+
+    layer = cosine.CosineAttention(8, 2, (3, 3))
+    torch.nn.init.normal_(layer.relative_position_bias_table)
+    x = torch.randn(2, 3, 3, 8)  # one window
+    q, k, v = layer.qkv(x).view(2, 9, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    cosines = torch.cosine_similarity(q[:, :, :, None], k[:, :, None], dim=-1)
+    weights = (10 * cosines + layer.bias()).softmax(-1)
+    expected = layer.proj((weights @ v).transpose(1, 2).reshape(2, 3, 3, 8))
+    torch.testing.assert_close(layer(x), expected)
+
+    backbone = cosine.CosineSwin(dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2)),
+                                 window_size=3, out_indices=(0, 1), drop_path_rate=0.)
+    outs = backbone(torch.randn(2, 3, 30, 41))
+    sum(out.square().sum() for out in outs).backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
+    backbone.eval()
+    image = torch.randn(2, 3, 30, 41)
+    with vit_plugin.backend('reference'):
+        expected = backbone(image)
+    for context in (torch.enable_grad, torch.no_grad):
+        with context():
+            for a, b in zip(backbone(image), expected):
+                torch.testing.assert_close(a, b)
+
+
 @pytest.mark.parametrize('document', TEXTS)
 def test_links_and_paths_exist(document: str) -> None:
     text = TEXTS[document]

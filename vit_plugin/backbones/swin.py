@@ -13,6 +13,7 @@ from vit_plugin.layers import (
     PatchMerging,
     ShiftedWindowAttention,
     SwinBlock,
+    WindowAttention,
     resize_position,
 )
 
@@ -93,6 +94,7 @@ class SwinTransformer(Backbone):
     """
 
     stages: Sequence[SwinStage]
+    attention: type[WindowAttention] = WindowAttention  # what a subclass may change
     num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
@@ -165,8 +167,9 @@ class SwinTransformer(Backbone):
         """`SwinBlock` with the settings that all blocks share."""
         variant = self.variant
         attention = partial(
-            ShiftedWindowAttention, qkv_bias=variant.qkv_bias, qk_scale=variant.qk_scale or None,
-            attn_drop_rate=variant.attn_drop_rate, drop_rate=variant.proj_drop_rate)
+            ShiftedWindowAttention, kind=self.attention, qkv_bias=variant.qkv_bias,
+            qk_scale=variant.qk_scale or None, attn_drop_rate=variant.attn_drop_rate,
+            drop_rate=variant.proj_drop_rate)
         return partial(SwinBlock, drop_rate=variant.ffn_drop_rate, attention=attention, norm=norm,
                        activation=ACTIVATIONS[variant.act])
 

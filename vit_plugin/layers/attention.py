@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from vit_plugin import ops
 
-from .plain import linear
+from .plain import is_idle, linear
 from .residual import layer_scale
 
 
@@ -17,9 +17,9 @@ class Attention(nn.Module):
                  proj_bias: bool = True, attn_drop_rate: float = 0.) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.attn_drop_rate = attn_drop_rate
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims, bias=proj_bias)
+        self.attn_drop = nn.Dropout(attn_drop_rate)
         self.proj_drop = nn.Dropout(drop_rate)
         self.gamma1 = layer_scale(embed_dims, layer_scale_init_value)
 
@@ -27,7 +27,7 @@ class Attention(nn.Module):
         b, n, c = x.shape
         qkv = linear(self.qkv, x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = ops.attention(q, k, v, drop_rate=self.attn_drop_rate if self.training else 0.)
+        x = ops.attention(q, k, v, drop=None if is_idle(self.attn_drop) else self.attn_drop)
         x = x.transpose(1, 2).reshape(b, n, c)
         return self.gamma1(self.proj_drop(linear(self.proj, x)))
 

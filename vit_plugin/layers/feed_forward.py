@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from vit_plugin import ops
 
-from .plain import is_plain
+from .plain import is_idle, is_plain
 from .residual import layer_scale
 
 
@@ -38,5 +38,4 @@ def is_plain_mlp(layers: Any) -> bool:
     parts = [*layers[0], *layers[1:]]
     kinds = (nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.Dropout)
     return (len(parts) == len(kinds) and all(map(is_plain, parts, kinds))
-            and parts[1].approximate == 'none'
-            and not any(drop.training and drop.p for drop in (parts[2], parts[4])))
+            and parts[1].approximate == 'none' and is_idle(parts[2]) and is_idle(parts[4]))

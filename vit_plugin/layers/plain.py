@@ -25,6 +25,11 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
             and all(p is None or type(p) is nn.Parameter for p in module._parameters.values()))
 
 
+def is_idle(drop: nn.Module) -> bool:
+    """Whether nobody can tell if a dropout is left out."""
+    return is_plain(drop, nn.Dropout) and not (drop.training and drop.p)
+
+
 def linear(layer: Any, x: Tensor) -> Tensor:
     """``layer(x)`` of x (..., C), by `vit_plugin.ops.linear` where the layer is plain."""
     if is_plain(layer, nn.Linear):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vit_plugin import ops
 from vit_plugin.ops.attention.reference import is_exporting
 
-from .plain import is_plain
+from .plain import is_idle, is_plain
 
 INDEX = 'relative_position_index'
 
@@ -44,12 +44,12 @@ class WindowAttention(nn.Module):
         self.window = window
         self.num_heads = num_heads
         self.scale = qk_scale
-        self.attn_drop_rate = attn_drop_rate
         num_offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
         self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, num_heads))
         self._set_index()
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
+        self.attn_drop = nn.Dropout(attn_drop_rate)
         self.proj_drop = nn.Dropout(drop_rate)
 
     def forward(self, x: Tensor, shift: ops.Shift = (0, 0)) -> Tensor:
@@ -58,14 +58,14 @@ class WindowAttention(nn.Module):
         if self.training and len(x) == 0:
             # Without a batch the attention gives the bias no gradient, which DDP would wait for.
             x = x + 0 * bias.sum()
-        drop_rate = self.attn_drop_rate if self.training else 0.
-        if is_plain(qkv, nn.Linear) and is_plain(proj, nn.Linear) and not drop_rate:
+        drop = None if is_idle(self.attn_drop) else self.attn_drop
+        if drop is None and is_plain(qkv, nn.Linear) and is_plain(proj, nn.Linear):
             return self.proj_drop(ops.window_self_attention(
                 x, (qkv.weight, qkv.bias), (proj.weight, proj.bias), bias, window, shift,
                 self.scale))
         # Only its own call tells what an adapted projection makes of padding.
         qkv = self.qkv(ops.pad_to_windows(x, window))
-        out = ops.window_attention(qkv, None, bias, window, shift, self.scale, drop_rate)
+        out = ops.window_attention(qkv, None, bias, window, shift, self.scale, drop)
         return self.proj_drop(self.proj(ops.crop(out, (x.shape[1], x.shape[2]))))
 
     def bias(self) -> Tensor:
@@ -107,17 +107,18 @@ class ShiftedWindowAttention(nn.Module):
         window: (height, width).
         shift: (height, width).
         pad_small_map: Whether to shift also where the map is no larger than a window.
-        attention: Further arguments of `WindowAttention`.
+        kind: `WindowAttention`, or a subclass.
+        attention: Further arguments of ``kind``.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
                  shift: tuple[int, int] = (0, 0), pad_small_map: bool = False,
-                 **attention: Any) -> None:
+                 kind: type[WindowAttention] = WindowAttention, **attention: Any) -> None:
         super().__init__()
         self.window = window
         self.shift = shift
         self.pad_small_map = pad_small_map
-        self.w_msa = WindowAttention(embed_dims, num_heads, window, **attention)
+        self.w_msa = kind(embed_dims, num_heads, window, **attention)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.w_msa(x, self.shift_of(x))

@@ -37,8 +37,8 @@ def window_self_attention(x: Tensor, qkv: cpu.Projection, proj: cpu.Projection, 
 
 
 def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: Size,
-                     shift: Shift = (0, 0), scale: float | None = None, drop_rate: float = 0.
-                     ) -> Tensor:
+                     shift: Shift = (0, 0), scale: float | None = None,
+                     drop: reference.Drop | None = None) -> Tensor:
     """Queries, keys and values (B, H, W, 3C) -> (B, H, W, C), tokens of a window attending.
 
     ::
@@ -53,10 +53,10 @@ def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: 
         window: (height, width).
         shift: (height, width), smaller than the window.
         scale: Factor of the scores, ``None`` for ``head_dim ** -0.5``.
-        drop_rate: Dropout of the weights, by the reference.
+        drop: Dropout of the weights, by the reference.
     """
-    if drop_rate:
-        return reference.window_attention(qkv, padding, bias, window, shift, scale, drop_rate)
+    if drop is not None:
+        return reference.window_attention(qkv, padding, bias, window, shift, scale, drop)
     compute: Any = reference.window_attention
     if takes_cpu(qkv):
         compute = cpu.window_attention

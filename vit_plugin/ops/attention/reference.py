@@ -2,6 +2,7 @@
 
 It is also what is compiled, exported, traced, counted and transformed, and trained on a GPU.
 """
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -21,6 +22,7 @@ from ..windows import (
     window_reverse,
 )
 
+Drop = Callable[[Tensor], Tensor]
 # torch < 2.7 does not tell export from compilation
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 # The most that torch's memory-efficient attention on a GPU takes at a time.
@@ -28,7 +30,7 @@ MAX_CUDA_BATCH = 2**16 - 1
 
 
 def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: Size,
-                     shift: Shift, scale: float | None, drop_rate: float = 0.) -> Tensor:
+                     shift: Shift, scale: float | None, drop: Drop | None = None) -> Tensor:
     """See `vit_plugin.ops.window_attention`."""
     size = (qkv.shape[1], qkv.shape[2])
     x = pad_to_windows(qkv, window, value=None if padding is None else padding.to(qkv.dtype))
@@ -37,12 +39,12 @@ def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: 
     bias = bias[None]
     if isinstance(shift[0], Tensor) or any(shift):
         bias = bias + mask_of(x, padded, window, shift)[:, None]
-    x = attend_in_windows(x, bias, scale, drop_rate)
+    x = attend_in_windows(x, bias, scale, drop)
     return crop(roll(window_reverse(x, window, padded), shift), size)
 
 
 def attend_in_windows(qkv: Tensor, bias: Tensor, scale: float | None,
-                      drop_rate: float = 0.) -> Tensor:
+                      drop: Drop | None = None) -> Tensor:
     """qkv (B, nW, N, 3C) and bias (1 or nW, heads, N, N) -> (B, nW, N, C).
 
     Windows with biases of their own are folded into the heads, the others into the batch: so one
@@ -53,7 +55,7 @@ def attend_in_windows(qkv: Tensor, bias: Tensor, scale: float | None,
     heads, dim = folded * num_heads, c // 3 // num_heads
     qkv = qkv.reshape(b, num_windows, n, 3, num_heads, dim).permute(3, 0, 1, 4, 2, 5)
     q, k, v = qkv.reshape(3, b * (num_windows // folded), heads, n, dim)
-    x = attention(q, k, v, bias.reshape(1, heads, n, n), scale, drop_rate)
+    x = attention(q, k, v, bias.reshape(1, heads, n, n), scale, drop)
     x = x.reshape(b, num_windows, num_heads, n, dim).transpose(2, 3)
     if is_exporting():
         # An exporter may decompose the attention into one with another memory layout, where
@@ -63,7 +65,7 @@ def attend_in_windows(qkv: Tensor, bias: Tensor, scale: float | None,
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
-              scale: float | None = None, drop_rate: float = 0.) -> Tensor:
+              scale: float | None = None, drop: Drop | None = None) -> Tensor:
     """``softmax(scale * q k^T + bias) v`` of q, k, v (B, heads, N, C) -> (B, heads, N, C).
 
     Args:
@@ -72,29 +74,27 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
         v: Values.
         bias: (1 or B, heads, N, N).
         scale: ``None`` for ``C ** -0.5``.
-        drop_rate: Dropout of the weights.
+        drop: Dropout of the weights (B, heads, N, N).
     """
-    if knows_products_only():
+    if drop is not None or knows_products_only():
         scores = (q * (q.shape[-1]**-0.5 if scale is None else scale)) @ k.mT
         weights = (scores if bias is None else scores + bias).softmax(-1)
-        return F.dropout(weights, drop_rate) @ v
+        return (weights if drop is None else drop(weights)) @ v
     if bias is None:
-        return F.scaled_dot_product_attention(q, k, v, dropout_p=drop_rate, scale=scale)
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)
     bias = bias.to(q.dtype)
     if is_exporting():
         # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
         bias = bias.expand(q.shape[0], -1, -1, -1)
     if q.device.type != 'cuda':
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=drop_rate,
-                                              scale=scale)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
     if len(q) > MAX_CUDA_BATCH:
         halves = zip(q.chunk(2), k.chunk(2), v.chunk(2))
-        return torch.cat([attention(*half, bias, scale, drop_rate) for half in halves])
+        return torch.cat([attention(*half, bias, scale) for half in halves])
     # Not cuDNN's, which torch 2.13 prefers on Hopper: with a bias its gradients can be NaN at
     # 64, 192, ... tokens (pytorch#196678).
     with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=drop_rate,
-                                              scale=scale)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 
 
 def mask_of(x: Tensor, size: Size, window: Size, shift: Shift) -> Tensor:
