@@ -9,9 +9,7 @@ setup: .venv/.ready
 	@touch $@
 
 demo: setup
-	$(PYTHON) tools/quickstart.py
-	$(PYTHON) tools/quickstart_dense.py
-	$(PYTHON) tools/report.py
+	$(PYTHON) -m vit_plugin demo
 
 test: setup
 	$(PYTHON) -m pytest

@@ -102,7 +102,6 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def run(name: str, *arguments: object) -> None:
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
-        monkeypatch.syspath_prepend(str(ROOT / 'tools'))
         monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, arguments)])
         runpy.run_path(f'tools/{name}.py', run_name='__main__')
     return run

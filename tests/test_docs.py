@@ -7,7 +7,6 @@ stands before it.
 """
 import os
 import re
-import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import torch
 import yaml
 from mmengine.config import Config
 from mmengine.registry import OPTIM_WRAPPERS, Registry
+from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 import vit_plugin
@@ -28,6 +28,7 @@ from tests.conftest import ROOT
 from tests.docs_clone import EVIDENCE, TINY, make_pets, make_weights
 from tests.test_configs_dense import build
 from vit_plugin import registry
+from vit_plugin.cli.main import main
 from vit_plugin.registry import MODELS
 
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text()
@@ -35,7 +36,7 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text()
 BLOCK = re.compile(r'^(<!-- not run: [^\n]+ -->\n)?```(\w+)\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 
 # What the shell scripts start.
-TOOL_OF = {'dist_train': 'train', 'slurm_train': 'train', 'dist_test': 'test'}
+COMMAND_OF = {'dist_train': 'train', 'dist_test': 'test'}
 
 
 class Block(NamedTuple):
@@ -79,7 +80,6 @@ def clone(tmp_path: Path, image_folder: Path, coco: Path, ade: Path,
     make_pets(tmp_path / 'data', image_folder, coco, ade)
     Image.open(image_folder / 'light/0.png').save(tmp_path / 'photo.jpg')
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     # Of no use here, and slower than the training: mmengine's list of compilers, and yapf.
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
@@ -112,16 +112,17 @@ def test_section_runs(title: str, runnable: list[Block], clone: Path,
 
 
 def run(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run ``[PYTHONPATH=.] python tools/X.py ...`` in this process."""
+    """Run ``[PYTHONPATH=.] vit-plugin X ...`` in this process."""
     if command[0] == 'PYTHONPATH=.':
         monkeypatch.syspath_prepend(os.getcwd())
         command = command[1:]
-    python, script, *arguments = command
-    assert (python, script[:6]) == ('python', 'tools/')
-    if script == 'tools/train.py':
+    program, name, *arguments = command
+    assert program == 'vit-plugin'
+    if name == 'train':
         arguments += ['--cfg-options', *TINY[Path(arguments[0]).stem], 'randomness.seed=0']
-    monkeypatch.setattr(sys, 'argv', [script, *arguments])
-    runpy.run_path(script, run_name='__main__')
+    monkeypatch.setattr(sys, 'argv', [program, name, *arguments])
+    monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
+    main()
 
 
 def test_no_section_is_forgotten() -> None:
@@ -213,7 +214,7 @@ def registered(found: Registry) -> dict[str, Any]:
 
 
 def mentioned_options(text: str) -> set[tuple[str, str]]:
-    """(tool, option) of every command and code span; the tool is ``''`` where none is named."""
+    """(command, option) of every example and code span; ``''`` where no command is named."""
     commands = [command for block in blocks(text) if block.language == 'bash'
                 for command in block.commands()]
     inline = BLOCK.sub('', text)
@@ -221,8 +222,9 @@ def mentioned_options(text: str) -> set[tuple[str, str]]:
                  for span in re.findall(r'`([^`\n]*--[^`\n]*)`', inline)]
     found = set()
     for command in commands:
-        tools = [TOOL_OF.get(Path(word).stem, Path(word).stem) for word in command
-                 if word.startswith('tools/')]
+        tools = [COMMAND_OF[Path(word).stem] for word in command if word.startswith('tools/dist')]
+        if 'vit-plugin' in command[:2]:
+            tools = [command[command.index('vit-plugin') + 1]]
         found |= {((tools or [''])[0], word) for word in command if re.match('--[a-z]', word)}
     return found
 
@@ -230,13 +232,12 @@ def mentioned_options(text: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize('document', TEXTS)
 def test_options_exist(document: str, monkeypatch: pytest.MonkeyPatch,
                        capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     helps = {}
     mentioned = mentioned_options(TEXTS[document])
-    for tool in {'train', 'convert_checkpoint', *(tool for tool, _ in mentioned if tool)}:
-        monkeypatch.setattr(sys, 'argv', [tool, '--help'])
+    for tool in {'train', 'convert', *(tool for tool, _ in mentioned if tool)}:
+        monkeypatch.setattr(sys, 'argv', ['vit-plugin', tool, '--help'])
         with pytest.raises(SystemExit):
-            runpy.run_path(str(ROOT / f'tools/{tool}.py'), run_name='__main__')
+            main()
         helps[tool] = capsys.readouterr().out
     for tool, option in mentioned:
         known = helps[tool] if tool else ' '.join(helps.values())

@@ -1,54 +1,5 @@
-"""Convert a Swin or DeiT checkpoint from any known layout to another.
-
-Usage: python tools/convert_checkpoint.py SOURCE TARGET --to openmmlab|timm|official
-"""
-import argparse
-
-from messages import add_trust, explained
-
-from vit_plugin.checkpoints import (
-    from_openmmlab,
-    read_state_dict,
-    to_openmmlab,
-    write_checkpoint,
-)
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Convert a Swin or DeiT checkpoint. The layout of the source is recognised: '
-                    'OpenMMLab, official, timm (old and new), torchvision or Hugging Face. Shapes '
-                    'stay as they are; a model fits them to its own when it loads them.')
-    parser.add_argument('source', help='.pth, .pt, .bin or .safetensors, the index.json of one in '
-                                       'parts, a folder of Hugging Face, or an address (https://...)')
-    parser.add_argument('target', help='.pth or .safetensors')
-    parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
-    parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.' or "
-                                         "'teacher'; needed where the source holds several")
-    add_trust(parser)
-    parser.add_argument('--debug', action='store_true',
-                        help='show the traceback of an error instead of a message')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    with explained(args):
-        convert(args)
-
-
-def convert(args: argparse.Namespace) -> None:
-    weights, layout = to_openmmlab(read_state_dict(args.source, args.trust_checkpoint),
-                                   args.prefix)
-    converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
-    nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
-    if nested and not args.target.endswith('.safetensors'):
-        write_checkpoint({nested: converted}, args.target)
-    else:
-        write_checkpoint(converted, args.target)
-    print(f'{args.source} ({layout}) -> {args.target} ({args.to}): {len(converted)} of '
-          f'{len(weights)} weights')
-
+"""Convert a checkpoint to another library's layout: ``vit-plugin convert`` from a clone."""
+from vit_plugin.cli.convert import main
 
 if __name__ == '__main__':
     main()

@@ -1,50 +1,5 @@
-"""Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.
-
-Usage: python tools/test.py CONFIG CHECKPOINT [--work-dir DIR] [--out FILE.pkl] ...
-"""
-import argparse
-
-from checks import CheckWeightsHook, check_data
-from launch import (
-    build_runner,
-    check_checkpoint,
-    leave_processes,
-    load_config,
-    make_parser,
-    parse,
-)
-from messages import explained
-from mmengine.evaluator import DumpResults
-
-
-def parse_args() -> argparse.Namespace:
-    parser = make_parser('Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.')
-    parser.add_argument('checkpoint', help='weights to evaluate')
-    parser.add_argument('--out', metavar='FILE.pkl', help='also save the predictions')
-    args = parse(parser)
-    if args.out and not args.out.endswith(('.pkl', '.pickle')):
-        parser.error(f"--out must end in .pkl, got '{args.out}'")
-    return args
-
-
-def main() -> None:
-    args = parse_args()
-    with explained(args):
-        test(args)
-
-
-def test(args: argparse.Namespace) -> None:
-    cfg = load_config(args)
-    check_checkpoint(args.checkpoint)
-    cfg.load_from = args.checkpoint
-    runner = build_runner(cfg, args.notes, args.trust_checkpoint)
-    runner.register_hook(CheckWeightsHook(args.checkpoint))
-    check_data(runner, 'test')
-    if args.out:
-        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
-    runner.test()
-    leave_processes()
-
+"""Evaluate a checkpoint: ``vit-plugin test`` from a clone."""
+from vit_plugin.cli.test import main
 
 if __name__ == '__main__':
     main()

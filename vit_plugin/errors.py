@@ -1,8 +1,8 @@
-"""What the plugin says to its users."""
+"""What the plugin raises where something of the user's is wrong."""
 
 
 class UserError(ValueError):
-    """Something of the user's is wrong; the message says what, the value seen, and what is right.
+    """The message says what is wrong, the value seen, and what would be right.
 
     The commands print the message alone, without a traceback.
     """

@@ -5,7 +5,7 @@ model = dict(
     type='vit_plugin.DistilledClassifier',
     backbone=dict(type='vit_plugin.DistilledDeiT'),
     head=dict(type='vit_plugin.DistilledDeiTHead'),
-    teacher=dict(config='configs/quickstart/teacher_resnet.py',
+    teacher=dict(config='{{ fileDirname }}/teacher_resnet.py',
                  checkpoint='work_dirs/quickstart/teacher/final.pth'),
     distillation=dict(type='vit_plugin.HardDistillation'))
 # A teacher under 90 % would teach little: check it first. Log what share of the time it takes.

@@ -1,4 +1,4 @@
-# A small Mask R-CNN with Swin and FPN on scenes of digits, written by tools/quickstart_dense.py to
+# A small Mask R-CNN with Swin and FPN on scenes of digits, written by `vit-plugin demo` to
 # work_dirs/quickstart/scenes.
 _base_ = ['../_base_/detection/mask_rcnn.py', '../_base_/detection/coco_instance.py',
           '../_base_/detection/schedule_1x.py', '../_base_/detection/runtime.py']

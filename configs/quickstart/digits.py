@@ -1,5 +1,5 @@
 # Data, schedule and runtime of the quickstart: MNIST digits as folders of images, written by
-# tools/quickstart.py to work_dirs/quickstart/data/{teacher,student,val}/<digit>/*.png.
+# `vit-plugin demo` to work_dirs/quickstart/data/{teacher,student,val}/<digit>/*.png.
 _base_ = '../_base_/classification_runtime.py'
 
 data_root = 'work_dirs/quickstart/data'

@@ -1,5 +1,5 @@
 # The Swin that the detector and the segmentor start from. It learns pictures of one digit that are
-# like a quarter of a scene, written by tools/quickstart_dense.py to work_dirs/quickstart/singles.
+# like a quarter of a scene, written by `vit-plugin demo` to work_dirs/quickstart/singles.
 _base_ = 'digits.py'
 
 data_root = 'work_dirs/quickstart/singles'

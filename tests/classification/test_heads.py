@@ -32,7 +32,7 @@ def test_head_equals_mmpretrains() -> None:
 def test_training_without_teacher_is_refused() -> None:
     # mmpretrain's DeiTClsHead warns and trains the averaged scores on the labels
     head = DistilledDeiTHead(5, 8)
-    with pytest.raises(RuntimeError, match='DistilledClassifier'):
+    with pytest.raises(ValueError, match='DistilledClassifier'):
         head.loss((TOKENS,), [DataSample().set_gt_label(0)] * 3)
 
 

@@ -75,6 +75,6 @@ def test_a_later_pass_sees_the_pixels_of_training(image_folder: Path) -> None:
 
 
 def test_plain_index_is_refused(image_folder: Path) -> None:
-    with pytest.raises(TypeError, match=r'takes a Draw, got 3: .*SeededSampler'):
+    with pytest.raises(ValueError, match=r'takes a Draw, got 3: .*SeededSampler'):
         SeededDataset([0])[3]
     assert SeededDataset([7])[Draw(0, 0, 0)] == 7

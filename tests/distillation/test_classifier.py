@@ -127,5 +127,5 @@ def test_teacher_needs_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_distillation_must_be_a_loss(checkpoint: Path) -> None:
-    with pytest.raises(TypeError, match='distillation'):
+    with pytest.raises(ValueError, match='distillation'):
         build(checkpoint, distillation=dict(type='mmpretrain.CrossEntropyLoss'))

@@ -262,5 +262,5 @@ def test_a_teacher_of_another_task_is_refused(detector: Dense, checkpoint: Path)
 
 
 def test_student_type_must_be_a_model(checkpoint: Path) -> None:
-    with pytest.raises(TypeError, match=r"student_type='mmpretrain\.ResNet'"):
+    with pytest.raises(ValueError, match=r"student_type='mmpretrain\.ResNet'"):
         MODELS.build(dict(type='vit_plugin.Distilled', student_type='mmpretrain.ResNet'))

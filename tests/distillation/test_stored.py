@@ -171,5 +171,5 @@ def test_other_teachers_are_refused(iterate: Callable, tmp_path: Path) -> None:
 def test_outside_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = MessageHub('empty')
     monkeypatch.setattr(MessageHub, 'get_current_instance', lambda: hub)
-    with pytest.raises(RuntimeError, match=r"'iter' is unknown.*leave store= out"):
+    with pytest.raises(ValueError, match=r"'iter' is unknown.*leave store= out"):
         StoredScores(tmp_path, Stub(), HardDistillation())(torch.ones(1, 3, 8, 8))

@@ -103,7 +103,7 @@ def test_library_weights_stay(tmp_path: Path) -> None:
 
 
 def test_clear_errors(tmp_path: Path, checkpoint: Path) -> None:
-    with pytest.raises(TypeError, match='teacher must be'):
+    with pytest.raises(ValueError, match='teacher must be'):
         build_teacher(3, preprocessor())
     with pytest.raises(FileNotFoundError, match=r'absent\.py'):
         build_teacher(str(tmp_path / 'absent.py'), preprocessor())

@@ -165,14 +165,14 @@ def test_features_that_do_not_vary_stop_the_run(broken: str) -> None:
             nn.init.zeros_(teacher.norm.weight)
     same = torch.randn(1, 3, 32, 32).expand(2, -1, -1, -1)
     model.loss(same)  # which says nothing about the teacher
-    with pytest.raises(RuntimeError, match='VisionTransformer puts out the same for different'):
+    with pytest.raises(ValueError, match='VisionTransformer puts out the same for different'):
         model.loss(torch.randn(2, 3, 32, 32))
 
 
 def test_features_that_are_no_numbers_stop_the_run() -> None:
     model = MODELS.build(unlabelled())
     model.teacher.model.norm.bias.data[3] = float('nan')
-    with pytest.raises(RuntimeError, match='NaN or infinity'):
+    with pytest.raises(ValueError, match='NaN or infinity'):
         model.loss(torch.randn(2, 3, 32, 32))
 
 

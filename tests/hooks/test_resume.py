@@ -126,7 +126,7 @@ def test_full_disk_leaves_no_part(config: Callable[..., Path], tool: Callable[..
 
 def test_unknown_argument_of_the_checkpoint_hook() -> None:
     # mmengine's dies of it when it has to save the first checkpoint
-    with pytest.raises(TypeError, match=r"no argument \['intervall'\]"):
+    with pytest.raises(ValueError, match=r"no argument \['intervall'\]"):
         AtomicCheckpointHook(intervall=2)
 
 

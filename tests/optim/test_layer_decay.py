@@ -193,8 +193,8 @@ def test_lr_is_checked() -> None:
 
 def test_backbone_is_checked() -> None:
     model = nn.Module()
-    with pytest.raises(TypeError, match='backbone=NoneType'):
+    with pytest.raises(ValueError, match='backbone=NoneType'):
         build_optimizer(model)
     model.backbone = nn.Linear(2, 2)
-    with pytest.raises(TypeError, match=r'get_layer_depth.*backbone=Linear'):
+    with pytest.raises(ValueError, match=r'get_layer_depth.*backbone=Linear'):
         build_optimizer(model)

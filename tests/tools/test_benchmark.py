@@ -1,5 +1,4 @@
 """The benchmark measures what it says, and runs with whatever libraries there are."""
-import argparse
 import json
 import logging
 import sys
@@ -10,12 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.conftest import ROOT
-
-sys.path.insert(0, str(ROOT / 'tools'))
-import benchmark
-import loading
-import peers
+from vit_plugin.benchmark import loading, measure, peers
+from vit_plugin.cli import benchmark
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +21,18 @@ def restore_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def bench() -> benchmark.Bench:
-    return benchmark.Bench(argparse.Namespace(
-        device='cpu', dtype='float32', compile=False, cuda_graph=False, rounds=2, images=None))
+def bench() -> measure.Bench:
+    return measure.Bench(rounds=2)
 
 
 def test_ratios_are_of_the_same_round() -> None:
     values = {'plugin': [1., 2., 4.], 'other': [2., 6., 4.]}
-    plugin, other = benchmark.summarise(values, 'forward', batch=2)
+    plugin, other = measure.summarise(values, 'forward', batch=2)
     assert (plugin['median'], plugin['ratio']) == (1000., 1.)
     assert (other['median'], other['ratio']) == (2000., 2.)
 
 
-def test_peak_counts_what_is_held_at_once(bench: benchmark.Bench) -> None:
+def test_peak_counts_what_is_held_at_once(bench: measure.Bench) -> None:
     def step() -> None:
         first = torch.empty(1000)
         second = torch.empty(500)

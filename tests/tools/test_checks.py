@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 from tests.dense.shrink import shrunk
 from tests.test_configs_dense import build
 from tests.tools.conftest import Run
+from vit_plugin.checks.settings import check_settings
 
 SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
 pytestmark = pytest.mark.usefixtures('fast')
@@ -78,13 +79,11 @@ def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
     assert 'freezes random weights' not in said
 
 
-def test_crop_and_padding_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
-    import checks
+def test_crop_and_padding_that_differ() -> None:
     cfg = Config.fromfile(SEGMENTATION)
-    assert checks.check_settings(cfg) == []
+    assert check_settings(cfg) == []
     cfg.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
-    note, = checks.check_settings(cfg)
+    note, = check_settings(cfg)
     assert 'pipeline.4.crop_size=(64, 64), but model.data_preprocessor.size=(512, 512)' in note
 
 
@@ -127,6 +126,8 @@ def test_an_image_that_cannot_be_read(stopped: Run, config: Path, work: Path,
                    'train_dataloader.num_workers=1')
     assert 'an image is damaged, or no image: take it out of the data' in said
     assert 'dark/0.png' in said
+    assert said.endswith(f"The traceback is in '{work}/traceback.txt'.")
+    assert 'Original Traceback' in (work / 'traceback.txt').read_text()
 
 
 @pytest.mark.parametrize('split', ['train', 'val', 'test'])

@@ -1,5 +1,4 @@
 """What the pictures of models show, against other ways to compute it."""
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,13 @@ from matplotlib import pyplot
 from mmengine.config import Config
 from torch import nn
 
-from tests.conftest import ROOT, SIZE
+from tests.conftest import SIZE
 from tests.tools.test_train_and_test import classification, detection
 from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
 from vit_plugin.layers import SwinBlock
 from vit_plugin.ops import pad_to_windows, window_partition, window_reverse
-
-sys.path.append(str(ROOT / 'tools'))
-from pictures import attention, gradcam, positions, pyramid, windows
-from pictures.subject import Subject, View, load_subject
+from vit_plugin.pictures import attention, gradcam, positions, pyramid, windows
+from vit_plugin.pictures.subject import Subject, View, load_subject
 
 DEIT = dict(arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
             img_size=(32, 48), patch_size=16)

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 def test_report_of_a_short_run(tmp_path: Path) -> None:
     work = tmp_path / 'quickstart'
     result = subprocess.run(
-        [sys.executable, 'tools/quickstart.py', '--iterations', '3', '--seeds', '2',
+        [sys.executable, 'tools/demo.py', 'digits', '--iterations', '3', '--seeds', '2',
          '--work-dir', str(work)], cwd=ROOT, check=False, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     runs = json.loads((work / 'results.json').read_text())

@@ -1,6 +1,5 @@
 """The dense half of the quickstart: its scenes, and all of it on a few steps."""
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +8,20 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from tests.conftest import ROOT
-
-sys.path.append(str(ROOT / 'tools'))
-import quickstart_dense
+from vit_plugin.demo import scenes
 
 
 def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart_dense, 'NUM_SCENES', {'train': 3, 'val': 10})
-    scenes = tmp_path / 'scenes'
-    quickstart_dense.write_scenes(scenes)
-    assert len(list(scenes.glob('ade/images/training/*.png'))) == 3
-    coco = COCO(scenes / 'coco/val.json')
+    monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 3, 'val': 10})
+    folder = tmp_path / 'scenes'
+    scenes.write_scenes(folder)
+    assert len(list(folder.glob('ade/images/training/*.png'))) == 3
+    coco = COCO(folder / 'coco/val.json')
     assert len(coco.getAnnIds()) > 20
     for image in coco.loadImgs(coco.getImgIds()):
-        picture = np.asarray(Image.open(scenes / 'coco/val' / image['file_name']))
-        folder = scenes / 'ade/annotations/validation'
-        labels = np.asarray(Image.open(folder / image['file_name']))
+        picture = np.asarray(Image.open(folder / 'coco/val' / image['file_name']))
+        annotations = folder / 'ade/annotations/validation'
+        labels = np.asarray(Image.open(annotations / image['file_name']))
         expected = np.ones_like(labels)
         for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
             mask = coco.annToMask(annotation).astype(bool)
@@ -39,10 +36,10 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quickstart_dense, 'NUM_PLACES', {'train': 2, 'val': 1})
-    monkeypatch.setattr(quickstart_dense, 'IMAGES', {'teacher': slice(0, 3), 'val': slice(3, 5)})
+    monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 2, 'val': 1})
+    monkeypatch.setattr(scenes, 'IMAGES', {'teacher': slice(0, 3), 'val': slice(3, 5)})
     singles = tmp_path / 'singles'
-    quickstart_dense.write_singles(singles)
+    scenes.write_singles(singles)
     assert len(list(singles.glob('train/7/*.png'))) == 6
     pictures = [np.asarray(Image.open(path)) for path in sorted(singles.glob('val/*/*.png'))]
     assert len(pictures) == 20
@@ -53,9 +50,9 @@ def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(quickstart_dense, 'NUM_PLACES', {'train': 1, 'val': 1})
-    monkeypatch.setattr(quickstart_dense, 'NUM_SCENES', {'train': 16, 'val': 10})
-    quickstart_dense.run_dense(tmp_path, dict.fromkeys(quickstart_dense.ITERATIONS, 2))
+    monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 1, 'val': 1})
+    monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 16, 'val': 10})
+    scenes.run_scenes(tmp_path, 2)
     runs = json.loads((tmp_path / 'dense.json').read_text())
     assert [run['work_dir'] for run in runs] == [
         f'{task}_{start}' for task in ('detector', 'segmentor') for start in

@@ -17,10 +17,8 @@ from PIL import Image
 
 from tests.conftest import ROOT, SIZE
 from tests.tools.test_train_and_test import classification, detection, segmentation
-
-sys.path.append(str(ROOT / 'tools'))
-from pictures import curves, predictions, rates
-from pictures.subject import Subject, load_subject
+from vit_plugin.pictures import curves, predictions, rates
+from vit_plugin.pictures.subject import Subject, load_subject
 
 TASKS = {'classification': (classification, 'image_folder'), 'detection': (detection, 'coco'),
          'segmentation': (segmentation, 'ade')}
@@ -79,7 +77,7 @@ def test_weights_and_images_come_from_the_command_line(
         image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = config('classification', 'DistilledDeiT')
     drawn: list[Any] = []
-    monkeypatch.setattr('pictures.drawing.pyplot.close', drawn.append)
+    monkeypatch.setattr('vit_plugin.pictures.drawing.pyplot.close', drawn.append)
     grey, image = tmp_path / 'grey.png', image_folder / 'light/1.png'
     Image.open(image).convert('L').save(grey)
     tool('visualize', 'attention', path, weights_of(path), image, grey, '--out',

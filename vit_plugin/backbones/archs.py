@@ -2,15 +2,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vit_plugin.errors import UserError
+
 # DeiT, table 1.                 C                layers           heads            FFN
-DEIT = {
+DEIT: dict[str, dict[str, Any]] = {
     'tiny':  dict(embed_dims=192, num_layers=12, num_heads=3,  feedforward_channels=768),
     'small': dict(embed_dims=384, num_layers=12, num_heads=6,  feedforward_channels=1536),
     'base':  dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
 }
 
 # Swin, section 3.3 ("Architecture Variants").
-SWIN = {
+SWIN: dict[str, dict[str, Any]] = {
     'tiny':  dict(embed_dims=96,  depths=(2, 2, 6, 2),  num_heads=(3, 6, 12, 24)),
     'small': dict(embed_dims=96,  depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24)),
     'base':  dict(embed_dims=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32)),
@@ -22,18 +24,18 @@ def resolve_arch(arch: str | Mapping[str, Any], known: Mapping[str, dict]) -> di
     """Look a size up by its name, or check one given as a dict.
 
     Raises:
-        ValueError: an unknown name, or a dict with other keys than the known sizes have.
-        TypeError: neither a name nor a dict.
+        ValueError: an unknown name, a dict with other keys than the known sizes have, or neither of
+            them.
     """
     if isinstance(arch, str):
         if arch not in known:
-            raise ValueError(f"arch='{arch}' is unknown: choose from {', '.join(known)}, "
-                             f'or give a dict with {_keys(known)}')
+            raise UserError(f"arch='{arch}' is unknown: choose from {', '.join(known)}, "
+                            f'or give a dict with {_keys(known)}')
         return dict(known[arch])
     if not isinstance(arch, Mapping):
-        raise TypeError(f'arch must be a name or a dict, got {arch!r}')
+        raise UserError(f'arch must be a name or a dict, got {arch!r}')
     if set(arch) != set(_keys(known)):
-        raise ValueError(f'arch has the keys {sorted(arch)}, but must have {_keys(known)}')
+        raise UserError(f'arch has the keys {sorted(arch)}, but must have {_keys(known)}')
     return dict(arch)
 
 

@@ -2,6 +2,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from vit_plugin.errors import UserError
+
 
 def is_integer(value: Any, least: int) -> bool:
     """Whether ``value`` is an `int`, no `bool`, and not under ``least``."""
@@ -13,8 +15,8 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     sizes = (value, value) if isinstance(value, int) else value
     if (not isinstance(sizes, Sequence) or len(sizes) != 2
             or not all(is_integer(size, 1) for size in sizes)):
-        raise ValueError(f'{name} must be a positive integer or a pair (height, width) of them, '
-                         f'got {value!r}')
+        raise UserError(f'{name} must be a positive integer or a pair (height, width) of them, '
+                        f'got {value!r}')
     return sizes[0], sizes[1]
 
 
@@ -23,15 +25,15 @@ def check_positive(**arguments: Any) -> None:
     for name, value in arguments.items():
         values = value if isinstance(value, Sequence) else [value]
         if not values or not all(is_integer(v, 1) for v in values):
-            raise ValueError(f'{name}={value!r} must be a positive integer'
-                             + (' each' if values is value else ''))
+            raise UserError(f'{name}={value!r} must be a positive integer'
+                            + (' each' if values is value else ''))
 
 
 def check_rates(**arguments: Any) -> None:
     """Raise `ValueError` unless each is a probability below 1."""
     for name, rate in arguments.items():
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f'{name}={rate!r} must be a number in [0, 1)')
+            raise UserError(f'{name}={rate!r} must be a number in [0, 1)')
 
 
 def rising_rates(rate: float, depth: int) -> list[float]:
@@ -47,11 +49,11 @@ def resolve_indices(name: str, value: int | Sequence[int], depth: int) -> tuple[
     """
     given = value if isinstance(value, Sequence) else [value]
     if not given or not all(is_integer(i, -depth) and i < depth for i in given):
-        raise ValueError(f'{name}={value!r} must be integers in '
-                         f'{-depth} ... {depth - 1}')
+        raise UserError(f'{name}={value!r} must be integers in '
+                        f'{-depth} ... {depth - 1}')
     indices = tuple(i + depth if i < 0 else i for i in given)
     if list(indices) != sorted(set(indices)):
-        raise ValueError(f'{name}={value!r} must rise, without repeats')
+        raise UserError(f'{name}={value!r} must rise, without repeats')
     return indices
 
 
@@ -59,10 +61,10 @@ def check_heads(embed_dims: int, num_heads: int) -> None:
     """Raise `ValueError` unless the channels divide among the heads."""
     check_positive(embed_dims=embed_dims, num_heads=num_heads)
     if embed_dims % num_heads:
-        raise ValueError(f'embed_dims={embed_dims} must be a multiple of num_heads={num_heads}')
+        raise UserError(f'embed_dims={embed_dims} must be a multiple of num_heads={num_heads}')
 
 
 def check_frozen_stages(frozen_stages: int, depth: int) -> None:
     """Raise `ValueError` unless -1 <= frozen_stages <= depth."""
     if not is_integer(frozen_stages, -1) or frozen_stages > depth:
-        raise ValueError(f'frozen_stages={frozen_stages!r} must be an integer in -1 ... {depth}')
+        raise UserError(f'frozen_stages={frozen_stages!r} must be an integer in -1 ... {depth}')

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vit_plugin.checkpoints import adapt_classifier, adapt_state_dict, load_pretrained
+from vit_plugin.errors import UserError
 
 
 class Backbone(BaseModule):
@@ -58,8 +59,8 @@ class Backbone(BaseModule):
     def check_input(self, x: Tensor) -> Tensor:
         """Return ``x``, or raise `ValueError` unless it is (B, in_channels, H, W)."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(f'{type(self).__name__} takes images of shape '
-                             f'(B, {self.in_channels}, H, W), got {tuple(x.shape)}')
+            raise UserError(f'{type(self).__name__} takes images of shape '
+                            f'(B, {self.in_channels}, H, W), got {tuple(x.shape)}')
         if torch.jit.is_tracing():
             # A trace keeps this image's padding and shifts, so it must refuse other sizes: a
             # split into one part of the traced size fails for any other.

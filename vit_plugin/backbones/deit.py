@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.layers import (
     ACTIVATIONS,
     Attention,
@@ -101,7 +102,7 @@ class DeiT(Backbone):
         check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         check_frozen_stages(frozen_stages, depth)
         if out_type not in OUT_TYPES:
-            raise ValueError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
+            raise UserError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
         self.embed_dims = dims
         self.in_channels = in_channels
         self.out_indices = resolve_indices('out_indices', out_indices, depth)
@@ -112,7 +113,7 @@ class DeiT(Backbone):
         global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
         self.variant = ViTVariant(**(variant or {}))
         if out_type == 'cls_token' and not self.variant.with_cls_token:
-            raise ValueError("with_cls_token=False leaves no token for out_type='cls_token'")
+            raise UserError("with_cls_token=False leaves no token for out_type='cls_token'")
         norm = partial(nn.LayerNorm, eps=self.variant.norm_eps)
 
         image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
@@ -173,11 +174,11 @@ class DeiT(Backbone):
     def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
         """The blocks with global attention where there are windows, after checking both."""
         if self.window_size is None and indexes is not None:
-            raise ValueError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
-                             'every block is global')
+            raise UserError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
+                            'every block is global')
         if self.window_size is not None and self.out_type != 'featmap':
-            raise ValueError(f"window_size={self.window_size} needs out_type='featmap', got "
-                             f"'{self.out_type}': there are no tokens beside windows")
+            raise UserError(f"window_size={self.window_size} needs out_type='featmap', got "
+                            f"'{self.out_type}': there are no tokens beside windows")
         if indexes is None:
             return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
         return resolve_indices('global_attn_indexes', indexes, depth)

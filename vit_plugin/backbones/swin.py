@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.layers import (
     ACTIVATIONS,
     PatchEmbed,
@@ -118,7 +119,7 @@ class SwinTransformer(Backbone):
         check_positive(embed_dims=dims, depths=depths, num_heads=heads, in_channels=in_channels)
         check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         if len(depths) != len(heads):
-            raise ValueError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
+            raise UserError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
         check_frozen_stages(frozen_stages, len(depths))
         self.num_features = [dims * 2**i for i in range(len(depths))]
         for features, num_heads in zip(self.num_features, heads):

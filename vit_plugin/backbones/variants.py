@@ -1,6 +1,7 @@
 """What the toolkits' configs may vary and the papers do not."""
 from dataclasses import dataclass
 
+from vit_plugin.errors import UserError
 from vit_plugin.layers import ACTIVATIONS
 
 from .arguments import check_rates
@@ -33,8 +34,8 @@ class Variant:
         check_rates(attn_drop_rate=self.attn_drop_rate)
         for name, known in (('act', ACTIVATIONS), ('interpolate_mode', INTERPOLATION)):
             if getattr(self, name) not in known:
-                raise ValueError(f'{name}={getattr(self, name)!r} is unknown: choose from '
-                                 f'{", ".join(known)}')
+                raise UserError(f'{name}={getattr(self, name)!r} is unknown: choose from '
+                                f'{", ".join(known)}')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,4 +88,4 @@ class ViTVariant(Variant):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.output_cls_token and not self.with_cls_token:
-            raise ValueError('output_cls_token=True needs with_cls_token=True')
+            raise UserError('output_cls_token=True needs with_cls_token=True')

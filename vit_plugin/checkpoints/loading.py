@@ -65,7 +65,7 @@ def adapt_state_dict(backbone: nn.Module, state_dict: MutableMapping[str, Tensor
         raise CheckpointError(
             f"the state dict holds nothing under '{prefix}' for {type(backbone).__name__}. A file "
             "of backbone weights is loaded with the backbone's init_cfg=dict(type='Pretrained', "
-            'checkpoint=...), or with load_from= after tools/convert_checkpoint.py')
+            'checkpoint=...), or with load_from= after `vit-plugin convert`')
     weights, layout = to_openmmlab(weights_of({key[len(prefix):]: state_dict[key]
                                                for key in theirs}))
     matched = match(backbone, weights, layout)

@@ -6,6 +6,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
 from vit_plugin.errors import UserError
+from vit_plugin.wording import shorten
 
 
 def classes_of(dataset: Any) -> list[str]:
@@ -36,7 +37,7 @@ def check_folder_names(dataset: Any) -> None:
     if set(folders) & set(classes) and folders != classes:
         raise UserError(
             "metainfo=dict(classes=...) names other classes than the folders, whose order is that "
-            f'of the labels: metainfo has {shorten(classes)}, the folders are {shorten(folders)}. '
+            f'of the labels: metainfo has {listed(classes)}, the folders are {listed(folders)}. '
             'Leave metainfo out, or give the names in the order of the folders')
 
 
@@ -57,7 +58,7 @@ def compare_classes(runner: Runner, checkpoint: dict[str, Any]) -> None:
     classes = classes_of(built.dataloader.dataset) if built is not None else []
     if not trained or not classes or trained[:len(classes)] == classes:
         return
-    lists = (f'the checkpoint has {shorten(trained)}, the data have {shorten(classes)}'
+    lists = (f'the checkpoint has {listed(trained)}, the data have {listed(classes)}'
              f'{first_difference(trained, classes)}')
     if not training or runner.cfg.get('resume'):
         raise UserError(
@@ -70,10 +71,9 @@ def compare_classes(runner: Runner, checkpoint: dict[str, Any]) -> None:
             'start from those of another class where names differ.')
 
 
-def shorten(names: Sequence[str], count: int = 10) -> str:
-    """The first names, and how many there are."""
-    more = f', ... ({len(names)} in all)' if len(names) > count else ''
-    return f'[{", ".join(map(repr, names[:count]))}{more}]'
+def listed(names: Sequence[str]) -> str:
+    """The first names as Python writes them."""
+    return f'[{shorten(map(repr, names), 10)}]'
 
 
 def first_difference(trained: Sequence[str], classes: Sequence[str]) -> str:

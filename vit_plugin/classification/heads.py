@@ -4,6 +4,7 @@ from typing import Any
 from mmpretrain.models.heads import VisionTransformerClsHead
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 
@@ -51,8 +52,8 @@ class DistilledDeiTHead(DeiTHead):
         """
         tokens = feats[-1]
         if not isinstance(tokens, (tuple, list)) or len(tokens) != 2:
-            raise ValueError('DistilledDeiTHead needs the pair (class token, distillation token) '
-                             "of a DistilledDeiT with out_type='cls_token'")
+            raise UserError('DistilledDeiTHead needs the pair (class token, distillation token) '
+                            "of a DistilledDeiT with out_type='cls_token'")
         if self.hidden_dim is not None:
             tokens = [self.layers.act(self.layers.pre_logits(token)) for token in tokens]
         return tokens[0], tokens[1]
@@ -68,8 +69,8 @@ class DistilledDeiTHead(DeiTHead):
         return (cls_score + dist_score) / 2
 
     def loss(self, feats: tuple, data_samples: list, **kwargs: Any) -> dict:
-        """Always raises `RuntimeError`: without a teacher nothing can train the second token."""
-        raise RuntimeError(
+        """Always raises `ValueError`: without a teacher nothing can train the second token."""
+        raise UserError(
             'DistilledDeiTHead was trained without a teacher, which its distillation token learns '
             "from. Use type='vit_plugin.DistilledClassifier' with teacher=..., or DeiT with "
             'DeiTHead to learn from labels alone')

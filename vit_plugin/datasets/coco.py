@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from vit_plugin.datasets.coco_fields import check_required, fill_in
 from vit_plugin.datasets.loading import read_size
+from vit_plugin.errors import UserError
 from vit_plugin.registry import DATASETS, METRICS
 from vit_plugin.wording import shorten
 
@@ -71,7 +72,7 @@ class CocoDataset(datasets.CocoDataset):
         # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b').
         missing = [path for path in paths if path not in there and not os.path.exists(path)]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"{len(missing)} of {len(paths)} images in '{self.ann_file}' are not on the disk, "
                 f"the first is '{missing[0]}': correct data_root or data_prefix, or take them out "
                 'of the file')
@@ -83,7 +84,7 @@ class CocoDataset(datasets.CocoDataset):
         for annotation in raw_data_info['raw_ann_info']:
             self.added['annotations'].update(fill_in(annotation, self.ann_file))
             if annotation['category_id'] not in self.categories:
-                raise ValueError(
+                raise UserError(
                     f"annotation {annotation['id']} of the image "
                     f"'{raw_data_info['raw_img_info']['file_name']}' in '{self.ann_file}' has the "
                     f"category_id {annotation['category_id']}, which is not among the file's "
@@ -100,7 +101,7 @@ class CocoDataset(datasets.CocoDataset):
                 with get_local_path(path, backend_args=self.backend_args) as local_path:
                     size = dict(zip(('width', 'height'), read_size(local_path)))
             except OSError as error:
-                raise ValueError(
+                raise UserError(
                     f"the image '{path}' has no {' or '.join(missing)} in '{self.ann_file}', and "
                     f'cannot be read to find out ({type(error).__name__}: {error})') from error
             image.update({key: size[key] for key in missing})
@@ -111,18 +112,18 @@ class CocoDataset(datasets.CocoDataset):
         classes = self.metainfo['classes']
         known = [category['name'] for category in self.categories.values()]
         if isinstance(classes, str):
-            raise ValueError(f"classes='{classes}' is a string: write metainfo=dict("
-                             f"classes=('{classes}', )), with a comma")
+            raise UserError(f"classes='{classes}' is a string: write metainfo=dict("
+                            f"classes=('{classes}', )), with a comma")
         absent = [name for name in classes if name not in known]
         if absent:
-            raise ValueError(
+            raise UserError(
                 f"{len(absent)} of {len(classes)} classes are not in '{self.ann_file}': "
                 f'{shorten(absent, 10)}. Its categories are {shorten(known, 10)}. Set '
                 'metainfo=dict(classes=...) of the data set in every loader, and '
                 'num_classes of the heads')
         found = [self.categories[key]['name'] for key in self.cat_ids]
         if found != list(classes):
-            raise ValueError(
+            raise UserError(
                 f"the classes must be in the order of the categories in '{self.ann_file}', each "
                 f'once, or predictions get wrong names: classes={tuple(classes)}, but the file has '
                 f'{tuple(found)}')
@@ -150,7 +151,7 @@ class CocoMetric(metrics.CocoMetric):
                 fill_in(annotation, 'ann_file')
             for image in self._coco_api.imgs.values():
                 if 'segm' in self.metrics and not (image.get('height') and image.get('width')):
-                    raise ValueError(
+                    raise UserError(
                         f"the image '{image['file_name']}' has no height or width in ann_file of "
                         'the evaluator, and was not evaluated: add them, or evaluate all images')
         return super().compute_metrics(results)

@@ -3,6 +3,8 @@ from typing import Any
 
 from pycocotools import mask as masks
 
+from vit_plugin.errors import UserError
+
 # Neither the toolkits nor pycocotools do without these, and nothing tells them.
 REQUIRED = {'images': ('id', 'file_name'), 'annotations': ('id', 'image_id', 'category_id'),
             'categories': ('id', 'name')}
@@ -12,13 +14,13 @@ def check_required(content: dict[str, Any], path: str) -> None:
     """Raise `ValueError` with the first entry that lacks what nothing else tells."""
     for part, keys in REQUIRED.items():
         if part not in content and part != 'annotations':  # a test set has none
-            raise ValueError(f"'{path}' has no {part}: it must be in COCO's format, with images, "
-                             'annotations and categories')
+            raise UserError(f"'{path}' has no {part}: it must be in COCO's format, with images, "
+                            'annotations and categories')
         for i, entry in enumerate(content.get(part, ())):
             missing = [key for key in keys if entry.get(key) is None]
             if missing:
-                raise ValueError(f"{part}[{i}] in '{path}' has no {' and no '.join(missing)}, "
-                                 'which follows from nothing else: add it')
+                raise UserError(f"{part}[{i}] in '{path}' has no {' and no '.join(missing)}, "
+                                'which follows from nothing else: add it')
 
 
 def fill_in(annotation: dict[str, Any], path: str) -> list[str]:
@@ -40,8 +42,8 @@ def fill_in(annotation: dict[str, Any], path: str) -> list[str]:
         added.append('iscrowd')
     if not annotation.get('bbox'):
         if not mask:
-            raise ValueError(f"annotation {annotation['id']} in '{path}' has neither bbox nor "
-                             'segmentation: add one, or remove the annotation')
+            raise UserError(f"annotation {annotation['id']} in '{path}' has neither bbox nor "
+                            'segmentation: add one, or remove the annotation')
         annotation['bbox'] = box_of(mask)
         added.append('bbox')
     if (annotation.get('area') or 0) <= 0:

@@ -9,6 +9,7 @@ from mmpretrain import datasets
 from PIL import Image
 
 from vit_plugin.datasets.loading import describe_size
+from vit_plugin.errors import UserError
 from vit_plugin.files import visible_files
 from vit_plugin.registry import DATASETS
 from vit_plugin.wording import count_passed_over
@@ -49,9 +50,9 @@ class CheckedFolder:
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"there is no folder '{folder}': set data_root so that it holds "
-                f"{folder.name}/<class>/<image>, e.g. with tools/train.py --data-root")
+                f"{folder.name}/<class>/<image>, e.g. with `vit-plugin train --data-root`")
         if not any(folder.iterdir()):
-            raise ValueError(f"the folder '{folder}' is empty")
+            raise UserError(f"the folder '{folder}' is empty")
         print_log(f"'{folder}': reading the list of images", 'current')
         self.has_others = False
         try:
@@ -59,7 +60,7 @@ class CheckedFolder:
         except RuntimeError as error:
             if not str(error).startswith('Found 0 files'):
                 raise
-            raise ValueError(f"'{folder}' holds no images; {self.passed_over(folder)}") from error
+            raise UserError(f"'{folder}' holds no images; {self.passed_over(folder)}") from error
         print_log(f"'{folder}': {len(samples)} images", 'current')
         others = self.passed_over(folder)
         if others:
@@ -69,7 +70,7 @@ class CheckedFolder:
             names = getattr(self, 'folder_to_idx', None) or self.CLASSES
             empty = [str(name) for i, name in enumerate(names) if i not in present]
             if empty:
-                raise ValueError(
+                raise UserError(
                     f"{len(empty)} of {len(names)} classes in '{folder}' have no images: "
                     f"{', '.join(empty[:10])}{' ...' if len(empty) > 10 else ''}"
                     f"{others and '; '}{others}")
@@ -105,9 +106,9 @@ class CheckedFolder:
                 raise  # Python's; Pillow's are without a name
             path = self.get_data_info(idx)['img_path']  # type: ignore[attr-defined]
             if isinstance(error, Image.DecompressionBombError):
-                raise ValueError(describe_size(path, error)) from error
-            raise ValueError(f"cannot decode the image '{path}' "
-                             f'({type(error).__name__}: {error})') from error
+                raise UserError(describe_size(path, error)) from error
+            raise UserError(f"cannot decode the image '{path}' "
+                            f'({type(error).__name__}: {error})') from error
 
 
 @DATASETS.register_module()

@@ -14,6 +14,7 @@ from mmengine import fileio
 from mmengine.logging import print_log
 from PIL import Image
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import TRANSFORMS
 
 # Modes whose conversion to colours is the same in Pillow and OpenCV. Of 16 bits, for example,
@@ -53,9 +54,9 @@ class LoadImage(LoadImageFromFile):
         kwargs.setdefault('imdecode_backend', 'pillow')
         super().__init__(**kwargs)
         if self.ignore_empty:
-            raise ValueError('ignore_empty=True hides corrupt images: use max_corrupt instead')
+            raise UserError('ignore_empty=True hides corrupt images: use max_corrupt instead')
         if self.file_client_args is not None:
-            raise ValueError('mmcv has replaced file_client_args: use backend_args instead')
+            raise UserError('mmcv has replaced file_client_args: use backend_args instead')
         self.max_corrupt = max_corrupt
         self.max_pixels = max_pixels
         # One place for each checksum of a path, shared with the workers. Every worker marks its
@@ -122,7 +123,7 @@ class LoadImage(LoadImageFromFile):
         count = int(self.met.sum())
         message = f"cannot decode the image '{path}' ({type(error).__name__}: {error})"
         if count > self.max_corrupt:
-            raise ValueError(
+            raise UserError(
                 f'{message}; {count} corrupt images are more than max_corrupt='
                 f'{self.max_corrupt}: repair or remove them, or raise max_corrupt') from error
         print_log(f'{message}: another one is taken instead, {count} of at most '

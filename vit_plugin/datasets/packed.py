@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 from torch.utils.data import Sampler
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
 
 from .tar_index import read_index
@@ -78,7 +79,7 @@ class TarImages(PackedImages):
         # Unlike seek and read, this does not disturb other workers, which share the open file.
         content = os.pread(self.files[path].fileno(), sample['size'], sample['offset'])
         if len(content) < sample['size']:
-            raise ValueError(f"the shard '{path}' has become shorter since its images were found")
+            raise UserError(f"the shard '{path}' has become shorter since its images were found")
         return content
 
     def shard_numbers(self) -> np.ndarray:
@@ -114,8 +115,8 @@ class ShardSampler(Sampler):
         numbers = getattr(dataset, 'dataset', dataset).shard_numbers()
         self.members = [np.flatnonzero(numbers == i) for i in np.unique(numbers)]
         if len(self.members) < self.world_size:
-            raise ValueError(f'{len(self.members)} shards cannot be dealt to {self.world_size} '
-                             "processes: write smaller shards, or use 'DefaultSampler'")
+            raise UserError(f'{len(self.members)} shards cannot be dealt to {self.world_size} '
+                            "processes: write smaller shards, or use 'DefaultSampler'")
         self.size = -(-len(numbers) // self.world_size)
 
     def __iter__(self) -> Iterator[int]:
@@ -186,13 +187,13 @@ class HuggingFaceImages(PackedImages):
             else:
                 table = datasets.load_dataset(self.source, split=self.split, **self.options)
         except Exception as error:  # of Arrow, of the file system, of the hub, ...
-            raise ValueError(
+            raise UserError(
                 f"cannot read the split '{self.split}' of the data set '{self.source}' "
                 f'{self.options or ""} ({type(error).__name__}: {error})') from error
         for key in (self.image_key, self.label_key):
             if key not in table.features:
-                raise ValueError(f"the data set '{self.source}' has no column '{key}': set "
-                                 f'image_key and label_key to two of {list(table.features)}')
+                raise UserError(f"the data set '{self.source}' has no column '{key}': set "
+                                f'image_key and label_key to two of {list(table.features)}')
         if isinstance(table.features[self.image_key], datasets.Image):
             table = table.cast_column(self.image_key, datasets.Image(decode=False))
         return table

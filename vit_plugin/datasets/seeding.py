@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from mmengine.dist import get_dist_info
 from torch.utils.data import Dataset, Sampler
 
+from vit_plugin.errors import UserError
 from vit_plugin.hooks.seeding import seed_generators
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
 
@@ -83,7 +84,7 @@ class SeededDataset(Dataset):
 
     def __getitem__(self, draw: Draw) -> Any:
         if not isinstance(draw, Draw):
-            raise TypeError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
+            raise UserError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
                             "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
         seed_generators(*draw, devices=False)
         return self.dataset[draw.sample]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from mmengine.logging import print_log
 
+from vit_plugin.errors import UserError
+
 IMAGES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'ppm')
 Entry = tuple[str, int, int, int]  # name, offset, size, label
 
@@ -57,13 +59,13 @@ def build_index(shard: Path) -> list[Entry]:
                     labels[key] = int(tar.extractfile(member).read())  # type: ignore[union-attr]
             end = tar.offset
     except (tarfile.TarError, EOFError) as error:
-        raise ValueError(f"the shard '{shard}' is truncated or no tar file ({error})") from error
+        raise UserError(f"the shard '{shard}' is truncated or no tar file ({error})") from error
     except ValueError as error:
-        raise ValueError(f"a label of the shard '{shard}' is no number: '{member.name}'") from error
+        raise UserError(f"a label of the shard '{shard}' is no number: '{member.name}'") from error
     if shard.stat().st_size < end + tarfile.BLOCKSIZE:  # of zeros, which end a tar file
-        raise ValueError(f"the shard '{shard}' is truncated: it ends without the mark of its end")
+        raise UserError(f"the shard '{shard}' is truncated: it ends without the mark of its end")
     unmatched = sorted(images.keys() ^ labels.keys())
     if unmatched:
-        raise ValueError(f"{len(unmatched)} of {len(images)} images of the shard '{shard}' have no "
-                         f"label ('.cls'), or labels no image; the first is '{unmatched[0]}'")
+        raise UserError(f"{len(unmatched)} of {len(images)} images of the shard '{shard}' have no "
+                        f"label ('.cls'), or labels no image; the first is '{unmatched[0]}'")
     return [(*images[key], labels[key]) for key in images]

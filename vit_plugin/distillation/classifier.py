@@ -6,6 +6,7 @@ from mmpretrain.models.heads import ClsHead
 from torch import Tensor
 
 from vit_plugin.classification import DistilledDeiTHead
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .distilled import DistilledModel
@@ -32,7 +33,7 @@ class DistilledClassifier(DistilledModel, ImageClassifier):
     def check_student(self, labels: bool) -> None:
         super().check_student(labels)
         if not isinstance(self.head, ClsHead):
-            raise TypeError('the student needs a classification head (a ClsHead), '
+            raise UserError('the student needs a classification head (a ClsHead), '
                             f'got {self.head!r}')
 
     def own_losses(self, inputs: Tensor, data_samples: list | None) -> dict[str, Any]:

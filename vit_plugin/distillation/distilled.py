@@ -8,6 +8,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .frozen import OUTPUT, Teacher
@@ -43,7 +44,7 @@ class DistilledModel(BaseModel):
         **kwargs: Those of the student.
 
     Raises:
-        TypeError: an argument is missing or of the wrong kind.
+        ValueError: an argument is missing or of the wrong kind.
         ValueError: student and teacher do not match, or the teacher has no usable checkpoint.
         FileNotFoundError: a teacher's config or checkpoint does not exist.
     """
@@ -71,8 +72,8 @@ class DistilledModel(BaseModel):
         self.names = name_losses(self.pairs)
         self.share = sum(pair.weight for pair in self.pairs if takes_share(pair))
         if self.share > 1:
-            raise ValueError(f'the weights of the losses on scores add up to {self.share}, and '
-                             'leave nothing to the labels: 1 is the most')
+            raise UserError(f'the weights of the losses on scores add up to {self.share}, and '
+                            'leave nothing to the labels: 1 is the most')
         self.teacher_scores = self.open_store(configs)
         self._register_state_dict_hook(set_learnt_apart)
 
@@ -86,8 +87,8 @@ class DistilledModel(BaseModel):
         heads = [name for name, child in self.named_children()
                  if 'head' in name and any(True for _ in child.parameters())]
         if not labels and heads:
-            raise ValueError(f'labels=False trains no head, but the student has {heads}: set them '
-                             'to None')
+            raise UserError(f'labels=False trains no head, but the student has {heads}: set them '
+                            'to None')
 
     def open_store(self, configs: Any) -> Teacher | StoredScores:
         """Where the scores of the first teacher come from."""
@@ -97,8 +98,8 @@ class DistilledModel(BaseModel):
         loss = self.pairs[0].losses[0]
         if len(self.pairs) > 1 or not isinstance(loss, ScoreDistillation) \
                 or self.pairs[0].tap is not OUTPUT:
-            raise ValueError("store= keeps a classifier's scores for a single loss that is "
-                             f'HardDistillation or SoftDistillation, not for {self.names}')
+            raise UserError("store= keeps a classifier's scores for a single loss that is "
+                            f'HardDistillation or SoftDistillation, not for {self.names}')
         return StoredScores(str(stores[0]), self.teacher, loss)
 
     def own_losses(self, inputs: Tensor, data_samples: list | None) -> dict[str, Any]:
@@ -171,14 +172,14 @@ def distilled(student_type: str | type, **kwargs: Any) -> DistilledModel:
         **kwargs: Those of the student, and of `DistilledModel`.
 
     Raises:
-        TypeError: ``student_type`` is no model of these toolkits.
+        ValueError: ``student_type`` is no model of these toolkits.
     """
     kind = student_type
     if isinstance(student_type, str):
         with MODELS.switch_scope_and_registry(None) as registry:
             kind = registry.get(student_type)
     if not isinstance(kind, type) or not issubclass(kind, BaseModel):
-        raise TypeError(f'student_type={student_type!r} is no model of mmpretrain, mmdet or mmseg; '
+        raise UserError(f'student_type={student_type!r} is no model of mmpretrain, mmdet or mmseg; '
                         "outside of a run it needs its toolkit in front, e.g. 'mmdet.MaskRCNN'")
     return distilled_class(kind)(**kwargs)
 

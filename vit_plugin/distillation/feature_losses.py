@@ -2,6 +2,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .losses import Distillation
@@ -33,7 +34,7 @@ class FeatureDistillation(Distillation):
                  cosine: float = 0.9) -> None:
         super().__init__(weight)
         if not 0 <= cosine <= 1:
-            raise ValueError(f'cosine={cosine} must lie in [0, 1]')
+            raise UserError(f'cosine={cosine} must lie in [0, 1]')
         self.cosine = cosine
         self.project = nn.Linear(student_channels, teacher_channels)
 

@@ -3,9 +3,11 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from vit_plugin.errors import UserError
+
 
 class FiniteCheck:
-    """Raises `RuntimeError` where a teacher's outputs hold NaN or infinity.
+    """Raises `ValueError` where a teacher's outputs hold NaN or infinity.
 
     On a GPU no step waits for the answer: it is read at the next call, so the run stops one
     iteration later, and the error names the iteration that it is of.
@@ -33,10 +35,10 @@ class FiniteCheck:
 
 
 def require_finite(finite: Tensor, iteration: int | None) -> None:
-    """Raise `RuntimeError` unless all of these are true."""
+    """Raise `ValueError` unless all of these are true."""
     if not finite.all():
         when = '' if iteration is None else f' at iteration {iteration}'
-        raise RuntimeError(
+        raise UserError(
             f"the teacher's outputs hold NaN or infinity{when}, and nothing can be learnt of them: "
             'check its checkpoint and data_preprocessor. In float16 they may also have overflowed, '
             'which bfloat16 does not')

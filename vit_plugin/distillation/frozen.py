@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
+
 from .finite import FiniteCheck
 from .pixels import convert_pixels
 from .taps import Tap, Watch
@@ -37,7 +39,7 @@ class Teacher:
     Raises:
         ValueError: the teacher does not say how its pixels are normalised, see `convert_pixels`,
             or cannot take images of the size that it gets.
-        RuntimeError: at a call, its outputs hold NaN or infinity, or are the same for different
+        ValueError: at a call, its outputs hold NaN or infinity, or are the same for different
             images.
     """
 
@@ -45,7 +47,7 @@ class Teacher:
                  resize: int | Sequence[int] | None = None, channels_last: bool = False,
                  compile: bool | dict[str, Any] = False, weight: float = 1.) -> None:
         if weight < 0:
-            raise ValueError(f'weight={weight} of a teacher must not be negative')
+            raise UserError(f'weight={weight} of a teacher must not be negative')
         self.model = model
         model.requires_grad_(False)
         model.eval()  # which returns nothing in mmpretrain's backbones
@@ -90,11 +92,11 @@ class Teacher:
         return seen
 
     def require_variation(self, x: Tensor, outputs: Sequence[Tensor]) -> bool:
-        """Whether the outputs differ from image to image; `RuntimeError` where only images do."""
+        """Whether the outputs differ from image to image; `ValueError` where only images do."""
         if not differ(x):
             return False
         if not any(differ(output) for output in outputs):
-            raise RuntimeError(
+            raise UserError(
                 f'the teacher {type(self.model).__name__} puts out the same for different images, '
                 'so nothing can be learnt of it: check its checkpoint and data_preprocessor')
         return True
@@ -112,7 +114,7 @@ class Teacher:
             own = find_size(self.model)
             if x.shape[2:] in self.sizes or own in (None, tuple(x.shape[2:])):
                 raise
-            raise ValueError(
+            raise UserError(
                 f'the teacher {type(self.model).__name__} was made for images of '
                 f'{own[0]}x{own[1]} pixels and cannot take the {x.shape[2]}x{x.shape[3]} that it '
                 f'gets ({error}): add resize={own[0] if own[0] == own[1] else own} to teacher=, '

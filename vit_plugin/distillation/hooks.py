@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
 
 from .distilled import DistilledModel
@@ -29,16 +30,16 @@ class TeacherCheckHook(Hook):
 
     Raises:
         ValueError: an argument is out of range, or there is no validation data.
-        RuntimeError: the teacher is below ``min_accuracy``.
+        ValueError: the teacher is below ``min_accuracy``.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self, min_accuracy: float, num_batches: int = 20) -> None:
         if not 1 < min_accuracy <= 100:
-            raise ValueError(f'min_accuracy={min_accuracy} must be in percent, in (1, 100]')
+            raise UserError(f'min_accuracy={min_accuracy} must be in percent, in (1, 100]')
         if num_batches < 1:
-            raise ValueError(f'num_batches={num_batches} must be positive')
+            raise UserError(f'num_batches={num_batches} must be positive')
         self.min_accuracy = min_accuracy
         self.num_batches = num_batches
 
@@ -47,11 +48,11 @@ class TeacherCheckHook(Hook):
         """Score the teacher."""
         model = unwrap(runner, type(self).__name__)
         if OUTPUT not in model.teacher.taps:
-            raise TypeError('TeacherCheckHook scores a classifier, but nothing is learnt of the '
+            raise UserError('TeacherCheckHook scores a classifier, but nothing is learnt of the '
                             "teacher's scores here: leave the hook out")
         if runner.val_loop is None:
-            raise ValueError('TeacherCheckHook needs validation data: give val_dataloader, or '
-                             'leave the hook out')
+            raise UserError('TeacherCheckHook needs validation data: give val_dataloader, or '
+                            'leave the hook out')
         counts = torch.zeros(2)
         for i, batch in enumerate(runner.val_dataloader):
             if i == self.num_batches:
@@ -66,7 +67,7 @@ class TeacherCheckHook(Hook):
         runner.logger.info(f'The teacher has {accuracy:.1f} % top-1 accuracy on {images} '
                            'validation images.')
         if accuracy < self.min_accuracy:
-            raise RuntimeError(
+            raise UserError(
                 f'the teacher has {accuracy:.1f} % top-1 accuracy on {images} validation images, '
                 f'less than min_accuracy={self.min_accuracy}. Check that its data_preprocessor '
                 'has the mean, std and channel order (to_rgb) that it was trained with, that '
@@ -89,20 +90,20 @@ class DistillationScheduleHook(Hook):
 
     Raises:
         ValueError: a value is out of range, or nothing is scheduled.
-        TypeError: the loss has no temperature.
+        ValueError: the loss has no temperature.
     """
 
     def __init__(self, weight: tuple[float, float] | None = None,
                  temperature: tuple[float, float] | None = None, off_last: int = 0,
                  by_epoch: bool = True) -> None:
         if weight is not None and not (len(weight) == 2 and all(0 <= w <= 1 for w in weight)):
-            raise ValueError(f'weight={weight} must be two numbers in [0, 1]')
+            raise UserError(f'weight={weight} must be two numbers in [0, 1]')
         if temperature is not None and not (
                 len(temperature) == 2 and all(t > 0 for t in temperature)):
-            raise ValueError(f'temperature={temperature} must be two positive numbers')
+            raise UserError(f'temperature={temperature} must be two positive numbers')
         if off_last < 0 or (weight is None and temperature is None and off_last == 0):
-            raise ValueError(f'nothing is scheduled: give weight, temperature or off_last > 0 '
-                             f'(got off_last={off_last})')
+            raise UserError(f'nothing is scheduled: give weight, temperature or off_last > 0 '
+                            f'(got off_last={off_last})')
         self.weight = weight
         self.temperature = temperature
         self.off_last = off_last
@@ -113,14 +114,14 @@ class DistillationScheduleHook(Hook):
         """Check that model and length of training fit."""
         distillation: Any = unwrap(runner, type(self).__name__).distillation
         if not isinstance(distillation, Distillation):
-            raise TypeError('DistillationScheduleHook schedules a single loss, but there are '
+            raise UserError('DistillationScheduleHook schedules a single loss, but there are '
                             f'{len(distillation)}')
         if self.temperature is not None and not hasattr(distillation, 'temperature'):
-            raise TypeError(f'{type(distillation).__name__} has no temperature to schedule')
+            raise UserError(f'{type(distillation).__name__} has no temperature to schedule')
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         if self.off_last >= total:
-            raise ValueError(f'off_last={self.off_last} must be less than the whole training, '
-                             f'{total}')
+            raise UserError(f'off_last={self.off_last} must be less than the whole training, '
+                            f'{total}')
         self.constant_weight = distillation.weight
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
@@ -198,9 +199,9 @@ def interpolate(ends: tuple[float, float], progress: float) -> float:
 
 
 def unwrap(runner: Runner, hook: str) -> DistilledModel:
-    """The runner's model without DDP's wrapper, or `TypeError` if it has no teacher."""
+    """The runner's model without DDP's wrapper, or `ValueError` if it has no teacher."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if not isinstance(model, DistilledModel):
-        raise TypeError(f'{hook} needs a vit_plugin.DistilledClassifier or Distilled, '
+        raise UserError(f'{hook} needs a vit_plugin.DistilledClassifier or Distilled, '
                         f'got {type(model).__name__}')
     return model

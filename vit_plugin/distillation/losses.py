@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 REDUCTIONS = ('batchmean', 'numel')
@@ -32,7 +33,7 @@ class Distillation(nn.Module):
     def __init__(self, weight: float) -> None:
         super().__init__()
         if weight < 0:
-            raise ValueError(f'weight={weight} must not be negative')
+            raise UserError(f'weight={weight} must not be negative')
         self.weight = weight
 
     def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
@@ -64,7 +65,7 @@ class ScoreDistillation(Distillation):
 
     def __init__(self, weight: float) -> None:
         if not 0 <= weight <= 1:
-            raise ValueError(f'weight={weight} must lie in [0, 1]')
+            raise UserError(f'weight={weight} must lie in [0, 1]')
         super().__init__(weight)
 
 
@@ -84,7 +85,7 @@ class SoftenedDistillation(Distillation):
     def __init__(self, weight: float, temperature: float) -> None:
         super().__init__(weight)
         if temperature <= 0:
-            raise ValueError(f'temperature={temperature} must be positive')
+            raise UserError(f'temperature={temperature} must be positive')
         self.temperature = temperature
 
 
@@ -127,9 +128,9 @@ class SoftDistillation(ScoreDistillation):
                  reduction: str = 'batchmean') -> None:
         super().__init__(weight)
         if temperature <= 0:
-            raise ValueError(f'temperature={temperature} must be positive')
+            raise UserError(f'temperature={temperature} must be positive')
         if reduction not in REDUCTIONS:
-            raise ValueError(f"reduction='{reduction}' is unknown: choose from {REDUCTIONS}")
+            raise UserError(f"reduction='{reduction}' is unknown: choose from {REDUCTIONS}")
         self.temperature = temperature
         self.reduction = reduction
 

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .losses import Distillation, SoftenedDistillation
@@ -109,7 +110,7 @@ class MGD(Distillation):
                  masked: float = 0.65) -> None:
         super().__init__(weight)
         if not 0 <= masked < 1:
-            raise ValueError(f'masked={masked} must lie in [0, 1)')
+            raise UserError(f'masked={masked} must lie in [0, 1)')
         self.masked = masked
         self.align = (nn.Identity() if student_channels == teacher_channels else
                       nn.Conv2d(student_channels, teacher_channels, 1))

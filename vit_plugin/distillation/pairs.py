@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .frozen import OUTPUT, Teacher, find_entry, find_size
@@ -38,12 +39,12 @@ class Pair(NamedTuple):
         student, teacher = self.as_maps(kind, student, teacher, image)
         self.check(student, teacher)
         if torch.is_grad_enabled() and not any(x.requires_grad for x in student):
-            raise ValueError(
+            raise UserError(
                 f'the outputs {self.student} of the student carry no gradient, so it can learn '
                 'nothing by them: they are frozen, or inside of what with_cp=True computes twice')
         if kind.needs_labels and labels is None:
-            raise ValueError(f'{kind.__name__} needs the class of every image: a label, and no '
-                             'Mixup or CutMix')
+            raise UserError(f'{kind.__name__} needs the class of every image: a label, and no '
+                            'Mixup or CutMix')
         losses = self.losses * len(student) if len(self.losses) == 1 else self.losses
         extra = (labels,) if kind.needs_labels else ()
         return sum(loss(s, t, *extra) for loss, s, t in zip(losses, student, teacher))
@@ -69,7 +70,7 @@ class Pair(NamedTuple):
                 theirs = (*theirs[:2], *ours[2:])
             reason = reason or self.losses[0].mismatch(ours, theirs)
         if reason:
-            raise ValueError(
+            raise UserError(
                 f'{type(self.losses[0]).__name__} cannot compare the outputs {self.student} of the '
                 f'student, of the shapes {shapes[0]}, with {self.tap} of the teacher '
                 f'{type(self.teacher.model).__name__}, {shapes[1]}: {reason}. Name others with '
@@ -83,7 +84,7 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
     Unless all are losses on the classifiers' scores, student and teachers run once for that.
 
     Raises:
-        TypeError: an entry is no loss.
+        ValueError: an entry is no loss.
         ValueError: what a loss compares does not exist, or does not match; both sides are named.
     """
     pairs = [Pair([], find_tap(config, 'student', student), teacher,
@@ -93,8 +94,8 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
     for teacher in teachers:
         taps = {pair.tap.text: pair.tap for pair in pairs if pair.teacher is teacher}
         if not taps:
-            raise ValueError(f'no loss is for the teacher {type(teacher.model).__name__}: all '
-                             'name another one with of=')
+            raise UserError(f'no loss is for the teacher {type(teacher.model).__name__}: all '
+                            'name another one with of=')
         teacher.watch(list(taps.values()))
     image = torch.zeros(1, *probe_shape(student, teachers))
     if all(find_kind(config).compares == 'scores' and pair.tap is OUTPUT
@@ -132,18 +133,18 @@ def teachers_of(config: dict[str, Any] | Distillation,
     if number is None:
         return teachers
     if not isinstance(number, int) or not 0 <= number < len(teachers):
-        raise ValueError(f'of={number!r} of a loss must be the number of a teacher, counted from '
-                         f'0, but there are {len(teachers)}')
+        raise UserError(f'of={number!r} of a loss must be the number of a teacher, counted from '
+                        f'0, but there are {len(teachers)}')
     return [teachers[number]]
 
 
 def find_kind(config: dict[str, Any] | Distillation) -> type[Distillation]:
-    """The class of a loss, or `TypeError`."""
+    """The class of a loss, or `ValueError`."""
     kind: Any = type(config)
     if isinstance(config, dict) and 'type' in config:
         kind = config['type'] if isinstance(config['type'], type) else MODELS.get(config['type'])
     if not isinstance(kind, type) or not issubclass(kind, Distillation):
-        raise TypeError('distillation must be the config of a loss, e.g. '
+        raise UserError('distillation must be the config of a loss, e.g. '
                         f"dict(type='vit_plugin.HardDistillation'), or a list of such, got "
                         f'{config!r}')
     return kind
@@ -185,16 +186,16 @@ def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module)
         return OUTPUT
     if getattr(model, 'head', None) is not None:
         return Tap('head.layers.head_dist' if hasattr(model.head, 'token_scores') else 'head')
-    raise ValueError(f'{kind.__name__} compares scores, and which those of {type(model).__name__} '
-                     f"are is not obvious: name the module with {side}='...' of the loss")
+    raise UserError(f'{kind.__name__} compares scores, and which those of {type(model).__name__} '
+                    f"are is not obvious: name the module with {side}='...' of the loss")
 
 
 def check_classes(student: nn.Module, teacher: Teacher) -> None:
     """Raise `ValueError` unless a student has as many classes as a teacher's."""
     own = getattr(getattr(student, 'head', None), 'num_classes', None)
     if None not in (own, teacher.num_classes) and own != teacher.num_classes:
-        raise ValueError(f'the student has {own} classes, but its teacher {teacher.num_classes}: '
-                         'both must have the same')
+        raise UserError(f'the student has {own} classes, but its teacher {teacher.num_classes}: '
+                        'both must have the same')
 
 
 def probe_shape(student: nn.Module, teachers: Sequence[Teacher]) -> tuple[int, int, int]:

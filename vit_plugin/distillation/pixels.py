@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
+
 
 class Normalisation(NamedTuple):
     """Of raw pixels from 0 to 255, with the channels in the order after ``flip``."""
@@ -73,7 +75,7 @@ def convert_pixels(student: nn.Module, model: nn.Module,
     own = getattr(model, 'data_preprocessor', None)
     given, known = find_normalisation(student), find_normalisation(own) or of_library(model)
     if given is not None and known is None:
-        raise ValueError(
+        raise UserError(
             f'the teacher {type(model).__name__} does not say how its pixels are normalised, but '
             f"the student's are, with {given}: add data_preprocessor=dict(mean=[...], std=[...], "
             'to_rgb=...) to teacher=, with the values that it was trained with, or mean=[0, 0, 0], '
@@ -87,8 +89,8 @@ def check_size(resize: int | Sequence[int]) -> tuple[int, int]:
     """(height, width) of ``resize``, or `ValueError`."""
     size = (resize, resize) if isinstance(resize, int) else tuple(resize)
     if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
-        raise ValueError(f'resize={resize!r} of the teacher must be a positive number of pixels, '
-                         'or (height, width)')
+        raise UserError(f'resize={resize!r} of the teacher must be a positive number of pixels, '
+                        'or (height, width)')
     return size[0], size[1]
 
 

@@ -12,6 +12,8 @@ from mmengine.dist import get_dist_info
 from mmengine.logging import MessageHub
 from torch import Tensor
 
+from vit_plugin.errors import UserError
+
 from .finite import require_finite
 from .frozen import Teacher
 from .losses import ScoreDistillation
@@ -39,7 +41,7 @@ class StoredScores:
     Raises:
         ValueError: what is stored is of another seed, teacher, batch size or kind of loss, or the
             pixels of an iteration are not those that the teacher saw.
-        RuntimeError: the call is not part of a training run, or the scores hold NaN or infinity.
+        ValueError: the call is not part of a training run, or the scores hold NaN or infinity.
     """
 
     def __init__(self, folder: str | Path, teacher: Teacher,
@@ -71,8 +73,8 @@ class StoredScores:
         path = self.folder / f'rank{rank}of{world_size}.bin'
         num_classes = self.teacher.num_classes
         if num_classes is None or num_classes > 2**16:
-            raise ValueError(f'scores of {num_classes} classes cannot be stored: there must be '
-                             f'{2**16} at most')
+            raise UserError(f'scores of {num_classes} classes cannot be stored: there must be '
+                            f'{2**16} at most')
         top_k = min(self.distillation.top_k, num_classes)
         self.num_classes = num_classes
         check_header(path.with_suffix('.json'), dict(
@@ -117,7 +119,7 @@ class StoredScores:
         """Raise `ValueError` unless the images are those that the scores are of."""
         stored = record['means'][:int(record['count'])].astype(np.float32)
         if stored.shape != means.shape or not np.allclose(stored, means, rtol=0, atol=TOLERANCE):
-            raise ValueError(
+            raise UserError(
                 f'the scores in {self.folder} are of other images: at iteration {iteration} the '
                 f'means of their pixels were {stored[:3].round(2)} ..., now they are '
                 f'{means[:3].round(2)} .... Data, augmentation and their order must be the same, '
@@ -129,8 +131,8 @@ def run_info(key: str) -> int:
     """What mmengine's runner says of the present run."""
     value = MessageHub.get_current_instance().runtime_info.get(key)
     if value is None:
-        raise RuntimeError(f"stored scores belong to the iterations of a run, but '{key}' is "
-                           'unknown: train with a Runner, or leave store= out of teacher=')
+        raise UserError(f"stored scores belong to the iterations of a run, but '{key}' is "
+                        'unknown: train with a Runner, or leave store= out of teacher=')
     return int(value)
 
 
@@ -141,9 +143,9 @@ def check_header(path: Path, header: dict[str, int]) -> None:
         if stored != header:
             differ = ', '.join(f'{key}={header[key]} (stored: {stored.get(key)})'
                                for key in header if stored.get(key) != header[key])
-            raise ValueError(f'the scores in {path.parent} are of another run: {differ}. Make them '
-                             "equal (the seed is the config's randomness=dict(seed=...)), or "
-                             'store these in another folder')
+            raise UserError(f'the scores in {path.parent} are of another run: {differ}. Make them '
+                            "equal (the seed is the config's randomness=dict(seed=...)), or "
+                            'store these in another folder')
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix('.part')

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
+
 TAP = re.compile(r'^(?P<path>[\w.]*)(\[(?P<index>\w+|\d*:\d*)\])?$')
 
 
@@ -23,8 +25,8 @@ class Tap:
     def __init__(self, text: str) -> None:
         match = TAP.match(text) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f"{text!r} is no place in a model: give a module's path and, if it "
-                             "has several outputs, which one, e.g. 'neck' or 'neck[0]'")
+            raise UserError(f"{text!r} is no place in a model: give a module's path and, if it "
+                            "has several outputs, which one, e.g. 'neck' or 'neck[0]'")
         self.text, self.path, self.index = text, match['path'], match['index']
 
     def __repr__(self) -> str:
@@ -37,15 +39,15 @@ class Tap:
             return flatten(outputs)
         if isinstance(outputs, dict):
             if self.index not in outputs:
-                raise ValueError(f'there is no output {self}: there are {list(outputs)}')
+                raise UserError(f'there is no output {self}: there are {list(outputs)}')
             return flatten(outputs[self.index])
         tensors = flatten(outputs)
         if not self.index.replace(':', '').isdigit() and self.index != ':':
-            raise ValueError(f'there is no output {self}: the outputs have numbers, not names')
+            raise UserError(f'there is no output {self}: the outputs have numbers, not names')
         start, *stop = self.index.split(':')
         first, last = int(start or 0), int(stop[0] or len(tensors)) if stop else int(start) + 1
         if not first < last <= len(tensors):
-            raise ValueError(f'there is no output {self}: there are {len(tensors)}, counted from 0')
+            raise UserError(f'there is no output {self}: there are {len(tensors)}, counted from 0')
         return tensors[first:last]
 
 
@@ -82,7 +84,7 @@ class Watch:
             ValueError: the module was not called, or has no such output.
         """
         if tap.path not in self.outputs:
-            raise ValueError(
+            raise UserError(
                 f'{self.name} has a module {tap}, but does not call it (as a module) here: name '
                 "one inside of it that it calls, e.g. 'decode_head.conv_seg' for a segmentor's "
                 "scores, or one of the backbone or neck")
@@ -95,8 +97,8 @@ def find_module(model: nn.Module, path: str) -> nn.Module:
     if path not in modules:
         near = get_close_matches(path, modules, n=3) or [
             name for name in modules if name and '.' not in name]
-        raise ValueError(f"{type(model).__name__} has no module '{path}'; it has, for example, "
-                         f'{near[:5]}')
+        raise UserError(f"{type(model).__name__} has no module '{path}'; it has, for example, "
+                        f'{near[:5]}')
     return modules[path]
 
 
@@ -129,5 +131,5 @@ def as_map(features: Tensor, size: tuple[int, int]) -> Tensor:
         if rows * columns == count - extra and rows * width == columns * height:
             patches = features[:, extra:].transpose(1, 2)
             return patches.reshape(*patches.shape[:2], rows, columns)
-    raise ValueError(f'{count} tokens fit no grid of square patches of an image of '
-                     f'{height}x{width} pixels')
+    raise UserError(f'{count} tokens fit no grid of square patches of an image of '
+                    f'{height}x{width} pixels')

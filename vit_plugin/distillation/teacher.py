@@ -12,6 +12,7 @@ from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 from vit_plugin.checkpoints import read_state_dict
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 from .frozen import Teacher
@@ -45,7 +46,7 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
             present one.
 
     Raises:
-        TypeError: ``teacher`` is none of these.
+        ValueError: ``teacher`` is none of these.
         ValueError: no checkpoint is named, or its weights do not fit the config.
         FileNotFoundError: the config file or the checkpoint does not exist.
     """
@@ -65,8 +66,8 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
         try:
             model.load_state_dict(read_state_dict(checkpoint))
         except RuntimeError as error:
-            raise ValueError(f"the teacher's checkpoint '{checkpoint}' does not fit its config: "
-                             f'{error}') from error
+            raise UserError(f"the teacher's checkpoint '{checkpoint}' does not fit its config: "
+                            f'{error}') from error
     return Teacher(model, pixels, **options)
 
 
@@ -97,7 +98,7 @@ class Function(nn.Module):
         super().__init__()
         self.function = get_object_from_string(name)
         if not callable(self.function):
-            raise TypeError(f"the teacher's function {name!r} is nothing that can be called")
+            raise UserError(f"the teacher's function {name!r} is nothing that can be called")
 
     def forward(self, x: Tensor) -> Any:
         return self.function(x)
@@ -121,7 +122,7 @@ def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, A
         config = read_config(teacher)
         return model_config(config), require_checkpoint(config.get('load_from'), teacher)
     if not isinstance(teacher, dict):
-        raise TypeError('teacher must be a config (dict) or the path of a config file, '
+        raise UserError('teacher must be a config (dict) or the path of a config file, '
                         f'got {teacher!r}')
     teacher = deepcopy(dict(teacher))
     checkpoint = teacher.pop('checkpoint', '')
@@ -139,7 +140,7 @@ def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, A
 def require_checkpoint(checkpoint: str | None, source: Any) -> str:
     """Return ``checkpoint``, or raise `ValueError` where it is not named."""
     if not checkpoint:
-        raise ValueError(
+        raise UserError(
             f'the teacher {source!r} has no checkpoint, so it knows nothing to teach: add '
             "checkpoint='path.pth', or checkpoint=None if its config brings the weights itself")
     return str(checkpoint)

@@ -12,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
 
 
@@ -50,7 +51,7 @@ class AtomicCheckpointHook(CheckpointHook):
             checkpoints are local files.
 
     Raises:
-        TypeError: mmengine's has no such argument.
+        ValueError: mmengine's has no such argument.
     """
 
     max_keep_ckpts: int
@@ -61,7 +62,7 @@ class AtomicCheckpointHook(CheckpointHook):
         unknown = kwargs.keys() - {*signature(CheckpointHook).parameters,
                                    *signature(Runner.save_checkpoint).parameters}
         if unknown:
-            raise TypeError(f'AtomicCheckpointHook has no argument {sorted(unknown)}; it has those '
+            raise UserError(f'AtomicCheckpointHook has no argument {sorted(unknown)}; it has those '
                             f'of CheckpointHook: {[*signature(CheckpointHook).parameters]}')
         super().__init__(backend_args=dict(backend='vit_plugin.atomic'), **kwargs)
         self.gradients: dict[str, Tensor] = {}

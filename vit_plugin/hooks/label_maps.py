@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from vit_plugin.errors import UserError
 from vit_plugin.files import visible_files
 from vit_plugin.registry import HOOKS
 from vit_plugin.transforms.label_maps import stored_values
@@ -77,7 +78,7 @@ class LabelCheckHook(Hook):
         if not found:
             others = np.setdiff1d(np.arange(size), looked_at)
             if not any((load_labels(dataset, i, load) != ignore).any() for i in others):
-                raise ValueError(describe(dataset, paths))
+                raise UserError(describe(dataset, paths))
         elif len(found) == 1 and len(classes) > 1:
             name = f"'{classes[found[0]]}'" if found[0] < len(classes) else found[0]
             print_log(f'all labelled pixels of these {len(looked_at)} label maps are of one class, '

@@ -7,6 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
 
 
@@ -46,7 +47,7 @@ class SeedHook(Hook):
         if isinstance(runner.train_loop, EpochBasedTrainLoop) and done > 0:
             sampler = find_sampler(runner)
             if not hasattr(sampler, 'advance'):
-                raise RuntimeError(
+                raise UserError(
                     f'the checkpoint lies {done} iterations behind the start of epoch '
                     f'{runner.epoch + 1}; to go on there, the training data needs '
                     "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 
@@ -52,11 +53,11 @@ class SimplePyramid(BaseModule):
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         if in_channels < 4 or in_channels % 4:
-            raise ValueError(f'in_channels={in_channels!r} must be a positive multiple of 4')
+            raise UserError(f'in_channels={in_channels!r} must be a positive multiple of 4')
         if out_channels < 1:
-            raise ValueError(f'out_channels={out_channels!r} must be a positive integer')
+            raise UserError(f'out_channels={out_channels!r} must be a positive integer')
         if num_outs not in (4, 5):
-            raise ValueError(f'num_outs={num_outs!r} must be 4 or 5')
+            raise UserError(f'num_outs={num_outs!r} must be 4 or 5')
         self.in_channels = in_channels
         self.num_outs = num_outs
         half, quarter = in_channels // 2, in_channels // 4
@@ -71,13 +72,13 @@ class SimplePyramid(BaseModule):
         """(B, C, h, w), or a sequence of one such map, -> ``num_outs`` maps, largest first."""
         if not isinstance(x, Tensor):
             if len(x) != 1:
-                raise ValueError(f'SimplePyramid takes one map, got {len(x)}: give the backbone '
-                                 'one out_indices')
+                raise UserError(f'SimplePyramid takes one map, got {len(x)}: give the backbone '
+                                'one out_indices')
             x = x[0]
         if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != self.in_channels:
             got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f'SimplePyramid takes a map of shape (B, {self.in_channels}, h, w), '
-                             f"got {got}; DeiT gives one with out_type='featmap'")
+            raise UserError(f'SimplePyramid takes a map of shape (B, {self.in_channels}, h, w), '
+                            f"got {got}; DeiT gives one with out_type='featmap'")
         outs = [level(x) for level in self.levels]
         if self.num_outs == 5:
             outs.append(F.max_pool2d(outs[-1], 1, stride=2))

@@ -18,6 +18,8 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from vit_plugin.errors import UserError
+
 # Name -> what it does, and what it runs on.
 BACKENDS = {
     'cpu': 'attention and MLP in groups of tokens that fit the cache; eager work on the CPU',
@@ -45,7 +47,7 @@ def backend(*names: str) -> Iterator[None]:
 
     Raises:
         ValueError: a name is unknown.
-        RuntimeError: this machine cannot run the back-end; the message says why.
+        ValueError: this machine cannot run the back-end; the message says why.
     """
     token = _allowed.set(parse(names, 'backend'))
     try:
@@ -75,11 +77,11 @@ def parse(names: tuple[str, ...] | list[str], source: str) -> frozenset[str]:
     known = ('reference', *BACKENDS)
     for name in names:
         if name not in known:
-            raise ValueError(f"{source}: there is no back-end '{name}': choose from "
-                             f'{", ".join(known)}')
+            raise UserError(f"{source}: there is no back-end '{name}': choose from "
+                            f'{", ".join(known)}')
         reason = why_not(name)
         if reason is not None:
-            raise RuntimeError(f"{source}: the back-end '{name}' cannot run here: {reason}")
+            raise UserError(f"{source}: the back-end '{name}' cannot run here: {reason}")
     return frozenset(names) - {'reference'}
 
 

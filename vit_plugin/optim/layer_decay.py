@@ -4,6 +4,7 @@ from typing import Any
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # Last parts of the names of what is never decayed, beside norms and biases.
@@ -48,8 +49,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             weight decay; their ``lr_mult`` multiplies the rate of the table.
 
     Raises:
-        ValueError: ``layer_decay_rate`` or ``lr`` is missing or out of range.
-        TypeError: the model has no backbone with ``get_layer_depth``.
+        ValueError: ``layer_decay_rate`` or ``lr`` is missing or out of range, or the model has no
+            backbone with ``get_layer_depth``.
     """
 
     paramwise_cfg: dict[str, Any]
@@ -58,11 +59,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
         rate = self.paramwise_cfg.get('layer_decay_rate')
         if not isinstance(rate, (int, float)) or not 0 < rate <= 1:
-            raise ValueError(
+            raise UserError(
                 f'paramwise_cfg has layer_decay_rate={rate!r}, but must have a number in (0, 1]; '
                 "it replaces mmdet's and mmseg's decay_rate, num_layers and decay_type")
         if self.base_lr is None:
-            raise ValueError('the optimizer has no lr, but layer-wise decay needs one')
+            raise UserError('the optimizer has no lr, but layer-wise decay needs one')
         self.decay_rate = rate
         if self.base_wd is not None:
             self.paramwise_cfg = {'norm_decay_mult': 0., 'bias_decay_mult': 0.,
@@ -101,10 +102,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def find_layer_depth(model: nn.Module) -> Any:
-    """The backbone's ``get_layer_depth``, or raise `TypeError`."""
+    """The backbone's ``get_layer_depth``, or raise `ValueError`."""
     backbone: Any = getattr(model, 'backbone', None)
     if not hasattr(backbone, 'get_layer_depth'):
-        raise TypeError(
+        raise UserError(
             'layer-wise learning-rate decay needs a model whose backbone has '
             f'get_layer_depth(param_name, prefix), got {type(model).__name__} with '
             f'backbone={type(backbone).__name__}')

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import TRANSFORMS
 from vit_plugin.transforms.label_maps import check_depth
 
@@ -19,7 +20,7 @@ class CheckMasks:
         for instance in results.get('instances', []):
             if 'mask' not in instance:
                 x1, y1, x2, y2 = instance['bbox']
-                raise ValueError(
+                raise UserError(
                     f"the object at {[x1, y1, x2 - x1, y2 - y1]} (x, y, width, height) in the "
                     f"image '{results['img_path']}' has an empty segmentation: give it one, remove "
                     'the annotation, or train a detector without masks')
@@ -50,12 +51,12 @@ class CheckLabels:
             return results
         labels = results['gt_seg_map']
         if labels.ndim != 2:
-            raise ValueError(
+            raise UserError(
                 f"the label map '{results['seg_map_path']}' is a colour image, of shape "
                 f'{labels.shape}: it must have one channel, whose values are the labels')
         check_depth(results['seg_map_path'])
         if labels.shape != results.get('ori_shape', labels.shape):
-            raise ValueError(
+            raise UserError(
                 f"the label map '{results['seg_map_path']}' has {labels.shape} pixels (height, "
                 f"width), but its image '{results.get('img_path')}' has {results['ori_shape']}: "
                 'they must be the same')
@@ -64,7 +65,7 @@ class CheckLabels:
         wrong = labels[(labels >= self.num_classes) & (labels != self.ignore_index)]
         if wrong.size:
             shift = 1 if results.get('reduce_zero_label') else 0
-            raise ValueError(
+            raise UserError(
                 f"the label map '{results['seg_map_path']}' has the label(s) "
                 f'{(np.unique(wrong).astype(int) + shift).tolist()}, but the model has '
                 f'{self.num_classes} classes: {shift} ... {self.num_classes - 1 + shift}'

@@ -8,6 +8,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from vit_plugin.datasets.loading import LoadImage
+from vit_plugin.errors import UserError
 from vit_plugin.registry import TRANSFORMS
 
 from .jpeg import decode, read_frame
@@ -43,10 +44,10 @@ class LoadRandomResizedCrop(LoadImage):
                  max_attempts: int = 10, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if interpolation not in ('bicubic', 'bilinear'):
-            raise ValueError(f"interpolation='{interpolation}' must be 'bicubic' or 'bilinear'")
+            raise UserError(f"interpolation='{interpolation}' must be 'bicubic' or 'bilinear'")
         if self.color_type != 'color' or self.to_float32:
-            raise ValueError(f"color_type='{self.color_type}', to_float32={self.to_float32}: "
-                             'LoadRandomResizedCrop gives 8 bits in colour')
+            raise UserError(f"color_type='{self.color_type}', to_float32={self.to_float32}: "
+                            'LoadRandomResizedCrop gives 8 bits in colour')
         self.crop = transforms.RandomResizedCrop(
             scale, crop_ratio_range, aspect_ratio_range, max_attempts, interpolation)
 

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from vit_plugin.errors import UserError
+
 try:
     import simplejpeg
 except ImportError:
@@ -77,7 +79,7 @@ def decode(data: bytes, frame: Frame, rows: int, reduction: int = 1) -> np.ndarr
         flag = REDUCTIONS.get(reduction, cv2.IMREAD_COLOR)
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
         if image is None:
-            raise ValueError('OpenCV cannot decode it')
+            raise UserError('OpenCV cannot decode it')
         return image
     height = frame.height
     if frame.sequential:

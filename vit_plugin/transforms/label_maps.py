@@ -5,6 +5,8 @@ import re
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from vit_plugin.errors import UserError
+
 # Usual for pixels without a label in files of more than 8 bits; read as 255, which means the same.
 NO_LABEL = (-1, 65535)
 
@@ -39,7 +41,7 @@ def check_depth(path: str) -> None:
             return
     wrong = (stored != read) & (read != 255 if few else ~np.isin(stored, NO_LABEL))
     if wrong.any():
-        raise ValueError(
+        raise UserError(
             f"the label map '{path}' holds the value(s) {stored[wrong][:10].tolist()} in {bits} "
             f'bits, which are read as {read[wrong][:10].tolist()}: save it as a grey image of 8 '
             'bits, with 255 for pixels without a label')

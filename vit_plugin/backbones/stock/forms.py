@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 # A function from a toolkit's arguments to the package's.
@@ -35,19 +36,19 @@ def translate(backbone: type, arguments: Mapping[str, Any],
     """``arguments`` as ``backbone`` itself takes them.
 
     Raises:
-        TypeError: nobody has an argument of that name.
+        ValueError: nobody has an argument of that name.
         ValueError: they are of several toolkits, or the architecture has no place for a value.
     """
     takes = {toolkit: set(signature(form).parameters) for toolkit, form in forms.items()}
     telling = set(arguments) - set(signature(backbone).parameters)
     unknown = telling.difference(*takes.values())
     if unknown:
-        raise TypeError(f'{backbone.__name__} has no argument {", ".join(sorted(unknown))}')
+        raise UserError(f'{backbone.__name__} has no argument {", ".join(sorted(unknown))}')
     fitting = [toolkit for toolkit in forms if telling <= takes[toolkit]]
     if not fitting:
         owners = {name: [toolkit for toolkit in forms if name in takes[toolkit]]
                   for name in sorted(telling)}
-        raise ValueError(f'{backbone.__name__} has got arguments of several toolkits: {owners}')
+        raise UserError(f'{backbone.__name__} has got arguments of several toolkits: {owners}')
     scope = DefaultScope.get_current_instance()
     toolkit = scope.scope_name if scope is not None else None
     if toolkit not in fitting:
@@ -62,8 +63,8 @@ def translate(backbone: type, arguments: Mapping[str, Any],
     if clash and not telling:
         return dict(arguments)
     if clash:
-        raise ValueError(f"{', '.join(clash)} of vit_plugin cannot stand beside "
-                         f"{', '.join(sorted(telling))} of {toolkit}: use the names of one")
+        raise UserError(f"{', '.join(clash)} of vit_plugin cannot stand beside "
+                        f"{', '.join(sorted(telling))} of {toolkit}: use the names of one")
     if len({forms[other] for other in fitting}) > 1 or not telling:
         print_log(f"{backbone.__name__}: arguments are read as {toolkit}'s, whose model is built",
                   logger='current')

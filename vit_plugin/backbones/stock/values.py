@@ -2,13 +2,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vit_plugin.errors import UserError
+
 GELU = dict(type='GELU')
 LN = dict(type='LN')
 
 
 def refuse(name: str, value: Any, reason: str) -> None:
     """Raise `ValueError` for an argument that the architecture has no place for."""
-    raise ValueError(f'{name}={value!r} is not supported: {reason}')
+    raise UserError(f'{name}={value!r} is not supported: {reason}')
 
 
 def norm_eps(name: str, cfg: Any) -> float:
@@ -34,10 +36,10 @@ def first_weights(init_cfg: Any, pretrained: Any) -> Any:
     if pretrained is None:
         return init_cfg
     if init_cfg:
-        raise ValueError(f'init_cfg={init_cfg!r} and pretrained={pretrained!r} both say where the '
-                         'first weights come from: keep one')
+        raise UserError(f'init_cfg={init_cfg!r} and pretrained={pretrained!r} both say where the '
+                        'first weights come from: keep one')
     if not isinstance(pretrained, str):
-        raise TypeError(f'pretrained must be a file or an address, got {pretrained!r}')
+        raise UserError(f'pretrained must be a file or an address, got {pretrained!r}')
     return dict(type='Pretrained', checkpoint=pretrained)
 
 

@@ -2,22 +2,19 @@
 
 Pretrains a small Swin on single digits, then trains a Mask R-CNN and a UPerNet on scenes of such
 digits, each from the pretrained and from random weights for equally long. Every run is an
-ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table to
-work_dirs/quickstart/; tools/report.py draws what the trained models find.
-
-Usage: python tools/quickstart_dense.py [--iterations N] [--work-dir DIR]
+ordinary ``vit-plugin train`` with a config of configs/quickstart/. Writes a table to
+work_dirs/quickstart/; the report draws what the trained models find.
 """
-import argparse
 import json
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from quickstart import IMAGES, Run, console, options, train
 from rich.table import Table
+
+from .digits import IMAGES, Run, console, options, train
 
 CELL = 48  # pixels; a scene has 2x2 of them
 SIZE = 2 * CELL
@@ -167,8 +164,15 @@ def report(runs: list[DenseRun], work_dir: Path) -> None:
     console.print(table)
 
 
-def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
-    """Write the scenes, pretrain, train four models and report."""
+def run_scenes(work_dir: Path, iterations: int | None = None) -> None:
+    """Write the scenes, pretrain, train four models and report.
+
+    Args:
+        work_dir: Where everything goes.
+        iterations: Training steps of every model; None for those of `ITERATIONS`.
+    """
+    budgets = {config: iterations or number for config, number in ITERATIONS.items()}
+    work_dir.mkdir(parents=True, exist_ok=True)
     singles, scenes = work_dir / 'singles', work_dir / 'scenes'
     write_singles(singles)
     write_scenes(scenes)
@@ -187,18 +191,3 @@ def run_dense(work_dir: Path, budgets: dict[str, int]) -> None:
     train([swin, *runs], 'Swin, detectors, segmentors')
     report(runs, work_dir)
     console.print(f'Written to {work_dir}/: dense.md and dense.json.')
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Does a pretrained Swin help to find digits?')
-    parser.add_argument('--iterations', type=int, metavar='N', help='training steps of every model')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
-    args = parser.parse_args()
-    start = time.time()
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    run_dense(args.work_dir, {config: args.iterations or n for config, n in ITERATIONS.items()})
-    console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
-
-
-if __name__ == '__main__':
-    main()

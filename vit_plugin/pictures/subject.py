@@ -15,9 +15,10 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from vit_plugin.checkpoints import CheckpointError, read_state_dict
+from vit_plugin.errors import UserError
 
 
-class PictureError(ValueError):
+class PictureError(UserError):
     """A picture cannot be drawn; the message says why, and what to do."""
 
 

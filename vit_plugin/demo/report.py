@@ -1,10 +1,7 @@
 """Put what the quickstart leaves behind on one page: tables, curves and pictures, as a file.
 
-Usage: python tools/report.py [WORK_DIR]
-
-Writes WORK_DIR/report.html, which opens without a network: styles and pictures are inside.
+The page, report.html, opens without a network: styles and pictures are inside.
 """
-import argparse
 import base64
 import json
 from dataclasses import dataclass
@@ -12,15 +9,16 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from launch import set_data_root
-from machine import machine
 from matplotlib import pyplot
 from mmengine.config import Config
-from pictures.drawing import save
-from pictures.subject import PictureError, spread
-from visualize import draw
 
-CONFIGS = Path(__file__).parents[1] / 'configs/quickstart'
+from vit_plugin.cli.config import CONFIGS, set_data_root
+from vit_plugin.cli.visualize import draw
+from vit_plugin.errors import UserError
+from vit_plugin.machine import machine
+from vit_plugin.pictures.drawing import save
+from vit_plugin.pictures.subject import PictureError, spread
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
        color: #222; }
@@ -116,7 +114,12 @@ def write_report(work_dir: Path) -> Path:
 
     Pictures of models are drawn here, from the checkpoints of the runs. What is not there is
     named as missing.
+
+    Raises:
+        UserError: there is no such folder.
     """
+    if not work_dir.is_dir():
+        raise UserError(f"there is no folder '{work_dir}': run the other parts of the demo first")
     pyplot.switch_backend('Agg')
     body = '\n'.join(section_html(section, work_dir) for section in SECTIONS)
     path = work_dir / 'report.html'
@@ -157,7 +160,7 @@ def picture_html(picture: Picture, work_dir: Path) -> str:
 
 def make_picture(picture: Picture, work_dir: Path) -> None:
     """Draw a picture of a run's model on images, or data, spread evenly over the demo's."""
-    cfg = Config.fromfile(CONFIGS / f'{picture.config}.py')
+    cfg = Config.fromfile(CONFIGS / f'quickstart/{picture.config}.py')
     chosen = None
     if picture.data_root:
         set_data_root(cfg, str(work_dir / picture.data_root))
@@ -206,16 +209,3 @@ def commands_html(work_dir: Path) -> str:
 def missing(text: str) -> str:
     """A line that says what is not there."""
     return f'<p class="missing">Missing: {escape(text.removesuffix("."))}.</p>'
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the quickstart's report.html.")
-    parser.add_argument('work_dir', type=Path, nargs='?', default=Path('work_dirs/quickstart'))
-    args = parser.parse_args()
-    if not args.work_dir.is_dir():
-        parser.exit(1, f"There is no folder '{args.work_dir}': run the quickstart first.\n")
-    print(f'Report: {write_report(args.work_dir)}')
-
-
-if __name__ == '__main__':
-    main()

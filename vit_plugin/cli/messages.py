@@ -10,15 +10,15 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 
 import mmengine.registry
 from mmengine.config.utils import ConfigParsingError
 
-import vit_plugin
+from vit_plugin.errors import UserError
+from vit_plugin.wording import did_you_mean
 
 # What libraries say -> what it means, and what to do.
 ADVICE = {
@@ -67,13 +67,6 @@ ADVICE = {
 }
 
 
-def add_trust(parser: argparse.ArgumentParser) -> None:
-    """The option of all tools that read a checkpoint."""
-    parser.add_argument('--trust-checkpoint', action='store_true',
-                        help='run the code that the checkpoint may bring; without it, a checkpoint '
-                             'that needs code is refused')
-
-
 @contextmanager
 def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> Iterator[None]:
     """End the process with a message on a known error (status 1) or Ctrl-C (130).
@@ -93,11 +86,13 @@ def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> 
         if message is None:
             raise
         end = '' if message.endswith('?') else '.'
-        sys.exit(f'\nError: {message}{end} {keep_traceback(vars(args).get("work_dir"))}')
+        where = '' if isinstance(error, UserError) else f' {keep_traceback(args)}'
+        sys.exit(f'\nError: {message}{end}{where}')
 
 
-def keep_traceback(work_dir: str | None) -> str:
-    """Write the current traceback into the work dir, and say where it is."""
+def keep_traceback(args: argparse.Namespace) -> str:
+    """Write the current traceback into the work dir, if it is known, and say where it is."""
+    work_dir = vars(args).get('work_dir')
     rank = os.environ.get('RANK', '0')
     if work_dir is not None:
         path = Path(work_dir, 'traceback.txt' if rank == '0' else f'traceback_{rank}.txt')
@@ -114,7 +109,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, TypeError) and isinstance(error.__context__, TypeError):
         error = error.__context__  # mmengine raises a hook's again, without its traceback
     text = message_of(error)
-    if is_ours(error):
+    if isinstance(error, UserError):
         return text.rstrip('.')
     for pattern, advice in ADVICE.items():
         if re.search(pattern, text):
@@ -141,14 +136,6 @@ def message_of(error: Exception) -> str:
     if text.startswith('Caught ') and 'Original Traceback' in text:
         text = re.split(rf'\n(?:\w+\.)*{type(error).__name__}: ', text)[-1]
     return text.strip()
-
-
-def is_ours(error: Exception) -> bool:
-    """Whether a ``raise`` of the plugin made the error, in this process or in a worker."""
-    lines = ''.join(traceback.format_exception(error))
-    frames = re.findall(r'^ *File "(.+)", line \d+, in .+\n +(.*)', lines, re.MULTILINE)
-    path, source = frames[-1] if frames else ('', '')
-    return Path(vit_plugin.__file__).parent in Path(path).parents and source.startswith('raise')
 
 
 def explain_key(error: KeyError) -> str | None:
@@ -218,11 +205,3 @@ def explain_file(error: OSError, text: str) -> str | None:
                        errno.EEXIST):
         return f'{name} cannot be read or written ({error.strerror})'
     return None
-
-
-def did_you_mean(wrong: str, known: Iterable[str], key: Callable[[str], str] = str.lower) -> str:
-    """The names that come close (compared by ``key``), as the end of a message."""
-    names = sorted(set(known))
-    near = get_close_matches(key(wrong), {key(name) for name in names})
-    found = [name for close in near for name in names if key(name) == close][:3]
-    return '. Did you mean ' + ' or '.join(f"'{name}'" for name in found) + '?' if found else ''

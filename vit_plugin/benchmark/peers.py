@@ -1,4 +1,4 @@
-"""The backbones that tools/benchmark.py compares: the plugin's and those of other libraries.
+"""The backbones that ``vit-plugin benchmark`` compares: the plugin's and those of other libraries.
 
 Each takes images (B, 3, H, W) and gives the normalised output of its last stage, (B, C, h, w) for
 Swin, or of its class token, (B, C) for DeiT: all do the same work. Libraries are imported when they
@@ -9,12 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vit_plugin.backbones.archs import DEIT, SWIN
+
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 LIBRARIES = (*OPENMMLAB, 'timm', 'torchvision', 'transformers')
-DEIT = {'tiny': (192, 3), 'small': (384, 6), 'base': (768, 12)}
-SWIN = {'tiny': (96, (2, 2, 6, 2), (3, 6, 12, 24)), 'small': (96, (2, 2, 18, 2), (3, 6, 12, 24)),
-        'base': (128, (2, 2, 18, 2), (4, 8, 16, 32)),
-        'large': (192, (2, 2, 18, 2), (6, 12, 24, 48))}
 
 
 class Adapter(nn.Module):
@@ -67,16 +65,14 @@ def mmpretrain_deit(arch: str, size: int) -> nn.Module:
 
 def mmdet_swin(arch: str, size: int) -> nn.Module:
     from mmdet.models import SwinTransformer
-    dims, depths, heads = SWIN[arch]
-    return Adapter(SwinTransformer(embed_dims=dims, depths=depths, num_heads=heads,
-                                   out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+    return Adapter(SwinTransformer(**SWIN[arch], out_indices=(3,), drop_path_rate=0.),
+                   lambda out: out[0])
 
 
 def mmseg_swin(arch: str, size: int) -> nn.Module:
     from mmseg.models import SwinTransformer
-    dims, depths, heads = SWIN[arch]
-    return Adapter(SwinTransformer(embed_dims=dims, depths=depths, num_heads=heads,
-                                   out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+    return Adapter(SwinTransformer(**SWIN[arch], out_indices=(3,), drop_path_rate=0.),
+                   lambda out: out[0])
 
 
 def timm_swin(arch: str, size: int) -> nn.Module:
@@ -94,7 +90,7 @@ def timm_deit(arch: str, size: int) -> nn.Module:
 
 def torchvision_swin(arch: str, size: int) -> nn.Module:
     from torchvision.models.swin_transformer import SwinTransformer
-    dims, depths, heads = SWIN[arch]
+    dims, depths, heads = SWIN[arch].values()
     model = SwinTransformer([4, 4], dims, list(depths), list(heads), [7, 7],
                             stochastic_depth_prob=0.)
     return Adapter(nn.Sequential(model.features, model.norm), to_channels_first)
@@ -102,15 +98,15 @@ def torchvision_swin(arch: str, size: int) -> nn.Module:
 
 def torchvision_deit(arch: str, size: int) -> nn.Module:
     from torchvision.models import VisionTransformer
-    dims, heads = DEIT[arch]
-    model = VisionTransformer(size, 16, 12, heads, dims, 4 * dims)
+    dims, layers, heads, channels = DEIT[arch].values()
+    model = VisionTransformer(size, 16, layers, heads, dims, channels)
     model.heads = nn.Identity()
     return Adapter(model, lambda out: out)
 
 
 def transformers_swin(arch: str, size: int) -> nn.Module:
     from transformers import SwinConfig, SwinModel
-    dims, depths, heads = SWIN[arch]
+    dims, depths, heads = SWIN[arch].values()
     config = SwinConfig(embed_dim=dims, depths=list(depths), num_heads=list(heads),
                         drop_path_rate=0.)
     model = SwinModel(config, add_pooling_layer=False)
@@ -121,9 +117,10 @@ def transformers_swin(arch: str, size: int) -> nn.Module:
 
 def transformers_deit(arch: str, size: int) -> nn.Module:
     from transformers import ViTConfig, ViTModel
-    dims, heads = DEIT[arch]
-    config = ViTConfig(hidden_size=dims, num_attention_heads=heads, intermediate_size=4 * dims,
-                       image_size=size, hidden_dropout_prob=0., attention_probs_dropout_prob=0.)
+    dims, layers, heads, channels = DEIT[arch].values()
+    config = ViTConfig(hidden_size=dims, num_hidden_layers=layers, num_attention_heads=heads,
+                       intermediate_size=channels, image_size=size, hidden_dropout_prob=0.,
+                       attention_probs_dropout_prob=0.)
     return Adapter(ViTModel(config, add_pooling_layer=False),
                    lambda out: out.last_hidden_state[:, 0])
 
@@ -169,7 +166,8 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
     config: dict[str, Any] = dict(
         type='ImageClassifier',
         backbone=dict(type='vit_plugin.DeiT', arch=arch),
-        head=dict(type='vit_plugin.DeiTHead', num_classes=1000, in_channels=DEIT[arch][0]))
+        head=dict(type='vit_plugin.DeiTHead', num_classes=1000,
+                  in_channels=DEIT[arch]['embed_dims']))
     if teacher is not None:
         config |= dict(
             type='vit_plugin.DistilledClassifier',

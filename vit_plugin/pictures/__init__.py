@@ -1,4 +1,4 @@
-"""The pictures of tools/visualize.py, one kind per file.
+"""The pictures of ``vit-plugin visualize``, one kind per file.
 
 ::
 

@@ -1,4 +1,4 @@
-"""The pipelines that tools/benchmark.py compares: from files to what a batch is made of.
+"""The pipelines that ``vit-plugin benchmark`` compares: from files to what a batch is made of.
 
 Each step prepares all images once, on one core. All pipelines of a recipe draw from the same
 distributions; which random numbers they get differs.
@@ -22,7 +22,7 @@ Pipeline = Callable[[Path], Any]
 PHOTOGRAPHS = {'sklearn': ('datasets/images/china.jpg', 'datasets/images/flower.jpg'),
                'skimage': ('data/astronaut.png', 'data/chelsea.png', 'data/coffee.png',
                            'data/motorcycle_left.png', 'data/rocket.jpg')}
-CONFIGS = Path(__file__).parents[1] / 'configs'
+CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 RAND_AUGMENT = 'rand-m9-mstd0.5-inc1'
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

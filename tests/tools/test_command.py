@@ -1,0 +1,78 @@
+"""``vit-plugin COMMAND``."""
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import vit_plugin
+from tests.conftest import ROOT
+from vit_plugin.cli import main
+from vit_plugin.cli.config import find_config
+from vit_plugin.errors import UserError
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | None]:
+    """``command('train', 'x.py')`` runs ``vit-plugin train x.py`` in this process."""
+    def run(*arguments: object) -> int | None:
+        monkeypatch.setattr(sys, 'argv', ['vit-plugin', *map(str, arguments)])
+        return main.main()
+    return run
+
+
+@pytest.mark.parametrize('name', main.COMMANDS)
+def test_every_command_has_help(name: str, command: Callable[..., int | None],
+                                capsys: pytest.CaptureFixture) -> None:
+    assert callable(import_module(main.COMMANDS[name][0]).main)
+    if name != 'doctor':
+        with pytest.raises(SystemExit) as stop:
+            command(name, '--help')
+        assert stop.value.code == 0
+        assert f'usage: vit-plugin {name} ' in capsys.readouterr().out
+
+
+def test_usage(command: Callable[..., int | None], capsys: pytest.CaptureFixture) -> None:
+    assert command('--version') == 0
+    assert capsys.readouterr().out.strip() == vit_plugin.__version__
+    assert command('--help') == 0
+    assert '  train ' in capsys.readouterr().out
+    assert command('tarin') == 2
+    assert "There is no command 'tarin'" in capsys.readouterr().err
+    assert command() == 2
+
+
+def test_nothing_is_imported_for_the_usage() -> None:
+    done = subprocess.run(
+        [sys.executable, '-X', 'importtime', '-m', 'vit_plugin', '--help'], cwd=ROOT,
+        capture_output=True, text=True, check=True)
+    assert 'usage: vit-plugin COMMAND' in done.stdout
+    assert 'torch' not in done.stderr
+
+
+@pytest.mark.parametrize('name', [
+    'mask-rcnn_swin-tiny_fpn_1x_coco', 'mask-rcnn_swin-tiny_fpn_1x_coco.py',
+    'detection/mask-rcnn_swin-tiny_fpn_1x_coco'])
+def test_configs_by_name(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = Path(find_config(name))
+    assert found.resolve() == ROOT / 'configs/detection/mask-rcnn_swin-tiny_fpn_1x_coco.py'
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    assert find_config(name) == name  # a file of the user's comes first
+    with pytest.raises(UserError, match=r"Did you mean .*mask-rcnn_swin-tiny_fpn_1x_coco"):
+        find_config('mask-rcnn_swin-tiny_fpn_1_coco')
+
+
+def test_config_names_are_unique() -> None:
+    stems = [path.stem for path in (ROOT / 'configs').glob('[!_]*/*.py')]
+    assert len(stems) == len(set(stems))
+
+
+def test_a_run_by_the_command(command: Callable[..., int | None], config: Path,
+                              work: Path, fast: None) -> None:
+    command('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    command('test', config, work / 'epoch_1.pth', '--work-dir', work)
+    assert (work / 'epoch_1.pth').is_file()

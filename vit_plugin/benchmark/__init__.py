@@ -1,0 +1,1 @@
+"""The plugin's backbones beside those of other libraries, in turns on one machine."""

@@ -1,0 +1,219 @@
+"""Steps of models, their time and their memory."""
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from . import loading
+from .peers import LIBRARIES, build, distilled_classifier, load_into_plugin
+
+Step = Callable[[], Any]
+
+
+class Bench:
+    """Makes and measures the steps of one device and data type."""
+
+    def __init__(self, device: str = 'cpu', dtype: str = 'float32', rounds: int = 9,
+                 compile: bool = False, graph: bool = False, images: Path | None = None) -> None:
+        self.device = torch.device(device)
+        self.dtype = getattr(torch, dtype)
+        self.compile, self.graph, self.rounds = compile, graph, rounds
+        self.images = images
+        self.store = tempfile.TemporaryDirectory()
+
+    def models(self, name: str, size: int) -> dict[str, nn.Module]:
+        """The model of each library that has it, with the same random seed."""
+        models = {}
+        for library in ('plugin', *LIBRARIES):
+            torch.manual_seed(0)
+            try:
+                models[library] = build(library, name, size).to(self.device)
+            except (ImportError, LookupError) as error:
+                print(f'  without {library}: {error}')
+        return models
+
+    def step(self, loss: Callable[[], Tensor], parameters: Any) -> Step:
+        """A training step with AdamW."""
+        optimizer = torch.optim.AdamW(parameters, lr=1e-5)
+
+        def train() -> None:
+            with self.autocast():
+                value = loss()
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        return train
+
+    def backward(self, loss: Callable[[], Tensor]) -> Step:
+        """Forward and backward; gradients add up, so that they are allocated before."""
+        def backward() -> None:
+            with self.autocast():
+                value = loss()
+            value.backward()
+        return backward
+
+    def forward(self, model: Callable[[Tensor], Any], x: Tensor) -> Step:
+        """Inference of a batch."""
+        def forward() -> Any:
+            with torch.inference_mode(), self.autocast():
+                return model(x)
+        return forward
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def steps(self, work: str, name: str, size: int, batch: int) -> dict[str, Step]:
+        """What is to be measured, by title; ratios are to the first."""
+        if work == 'load':
+            folder = self.images or loading.write_photographs(Path(self.store.name), batch)
+            return loading.steps(name, size, folder, batch)
+        x = torch.randn(batch, 3, size, size, device=self.device)
+        if work == 'teacher':
+            return self.teacher_steps(name, x)
+        models: dict[str, Any] = self.models(name, size)
+        if self.compile:
+            models |= {f'{library} compiled': torch.compile(models[library])
+                       for library in ('plugin', 'timm') if library in models}
+        if work == 'forward':
+            for library, model in models.items():
+                model.eval()
+                if library in LIBRARIES:
+                    compare(library, model, name, x[:1])
+            steps = {title: self.forward(model, x) for title, model in models.items()}
+            if self.graph:
+                steps['plugin graph'] = capture(steps['plugin'])
+            return steps
+        for model in models.values():
+            model.train()
+        losses = {title: lambda m=model: m(x).float().square().mean()
+                  for title, model in models.items()}
+        if work == 'memory':
+            return {title: self.backward(loss) for title, loss in losses.items()}
+        return {title: self.step(loss, models[title].parameters())
+                for title, loss in losses.items()}
+
+    def teacher_steps(self, name: str, x: Tensor) -> dict[str, Step]:
+        """Steps without a teacher, with its scores stored, with it, and with its options."""
+        titles: dict[str, dict[str, Any] | None] = {
+            'no teacher': None, 'stored scores': dict(store=self.store.name), 'teacher': {},
+            'channels last': dict(channels_last=True)}
+        if self.compile:
+            titles['compiled teacher'] = dict(channels_last=True, compile=True)
+        steps = {}
+        for title, options in titles.items():
+            model, samples = distilled_classifier(name, options, len(x))
+            model.to(self.device).train()
+            steps[title] = self.step(partial(total_loss, model, x, samples), model.parameters())
+        return steps
+
+    def seconds(self, step: Step) -> float:
+        """How long a step takes."""
+        if self.device.type == 'cpu':
+            start = time.perf_counter()
+            step()
+            return time.perf_counter() - start
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        step()
+        end.record()
+        end.synchronize()
+        return begin.elapsed_time(end) / 1000
+
+    def peak_bytes(self, step: Step) -> float:
+        """The most bytes that a step holds above what was there before it."""
+        if self.device.type == 'cuda':
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            step()
+            return torch.cuda.max_memory_allocated() - before
+        with torch.profiler.profile(profile_memory=True,
+                                    activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            step()
+        events = [event for event in profile.profiler.kineto_results.events()
+                  if event.name() == '[memory]']
+        held = peak = 0
+        for event in sorted(events, key=lambda event: event.start_ns()):
+            held += event.nbytes()
+            peak = max(peak, held)
+        return peak
+
+    def measure(self, steps: dict[str, Step], work: str) -> dict[str, list[float]]:
+        """Seconds, or bytes, of each step in every round; the order turns from round to round."""
+        for step in steps.values():
+            step(), step()
+        values: dict[str, list[float]] = {title: [] for title in steps}
+        titles = list(steps)
+        take = dict(memory=self.peak_bytes, load=loading.cpu_seconds).get(work, self.seconds)
+        for i in range(3 if work == 'memory' else self.rounds):
+            for title in titles[i % len(titles):] + titles[:i % len(titles)]:
+                values[title].append(take(steps[title]))
+        return values
+
+
+def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
+    """Print how far the plugin's output is from a library's with that library's weights."""
+    twin = load_into_plugin(library, model, name, x.shape[-1])
+    if twin is not None:
+        with torch.no_grad():
+            expected, found = model(x), twin.to(x.device).eval()(x)
+        difference = (found - expected).norm() / expected.norm()
+        print(f"  with {library}'s weights the plugin's output differs by {difference:.0e}")
+
+
+def total_loss(model: Any, x: Tensor, samples: list) -> Tensor:
+    """The sum of a classifier's losses."""
+    return sum(value for name, value in model.loss(x, samples).items() if 'loss' in name)
+
+
+def capture(step: Step) -> Step:
+    """The step as a CUDA graph."""
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        step(), step()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    return graph.replay
+
+
+def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP per second of the best of several square matrix products."""
+    n = 2048 if device.type == 'cpu' else 8192
+    a, b = torch.randn(2, n, n, device=device, dtype=dtype)
+    times = []
+    for _ in range(8):
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        a @ b
+        if device.type == 'cuda':
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return 2 * n**3 / min(times)
+
+
+def flops(step: Step) -> int:
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def summarise(values: dict[str, list[float]], work: str, batch: int) -> list[dict[str, Any]]:
+    """One row for each title: median, quartiles, and the median of the ratios to the first."""
+    reference = next(iter(values.values()))
+    unit = 2**20 if work == 'memory' else batch / 1000
+    rows = []
+    for title, taken in values.items():
+        ratios = [mine / theirs for mine, theirs in zip(taken, reference)]
+        low, middle, high = statistics.quantiles(taken, n=4)
+        rows.append(dict(title=title, median=middle / unit, low=low / unit, high=high / unit,
+                         ratio=statistics.median(ratios)))
+    return rows

@@ -1,0 +1,1 @@
+"""The command line: ``vit-plugin train``, ``vit-plugin test``, ... A module is a command."""

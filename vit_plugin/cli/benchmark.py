@@ -1,0 +1,134 @@
+"""How fast the backbones are beside those of other libraries, as ratios within one run.
+
+Every case builds the same model with the plugin and with each library that is installed and times
+them in turns: in each round every one of them once, in changing order. A ratio is the time over the
+plugin's in the same round: above 1, the plugin is faster. Where the plugin can read a library's
+weights, outputs are compared too. Needs torch and mmengine; libraries that are absent are named.
+
+A case is WORK:MODEL:SIZE:BATCH. WORK is one of
+
+    forward   inference
+    train     forward, backward and AdamW step
+    memory    the most memory that forward and backward take above weights and gradients
+    teacher   a training step distilled from timm's RegNetY-16GF, with its scores computed and with
+              its scores stored, beside one without a teacher
+    curve     inference of the plugin at sizes up to SIZE; Swin's cost is linear in the pixels
+    load      BATCH images from file to augmented tensor, in CPU time of one core; MODEL is a
+              recipe of vit_plugin/benchmark/loading.py, the files are those of --images
+
+Usage: vit-plugin benchmark [CASE ...] [--device cuda] [--dtype bfloat16] [--compile]
+           [--cuda-graph] [--images FOLDER] [--rounds N] [--json FILE] [--plot FILE]
+"""
+import argparse
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vit_plugin.benchmark.measure import Bench, flops, gemm_rate, summarise
+from vit_plugin.benchmark.peers import build
+from vit_plugin.machine import machine
+
+CASES = {
+    'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
+            'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8',
+            'memory:swin-tiny:224:8', 'memory:deit-small:224:8', 'teacher:deit-small:224:2',
+            'curve:swin-tiny:896:1', 'curve:deit-small:896:1', 'load:imagenet:224:48'],
+    'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
+             'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
+             'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
+             'teacher:deit-small:224:128', 'curve:swin-tiny:1333:1', 'curve:deit-small:1333:1'],
+}
+SIZES = (224, 320, 448, 640, 896, 1333)
+
+
+def show(rows: list[dict[str, Any]], unit: str) -> None:
+    print(f'  {"":20}{unit:>12}   {"quartiles":>19}   ratio')
+    for row in rows:
+        print(f'  {row["title"]:20}{row["median"]:12.1f}   {row["low"]:9.1f}–{row["high"]:<9.1f}'
+              f'   {row["ratio"]:.2f}')
+
+
+def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
+    """Measure one case and print it."""
+    work, name, size, batch = case.split(':')
+    print(f'\n{case}')
+    if work == 'curve':
+        values: dict[str, list[float]] = {}
+        for side in [side for side in SIZES if side <= int(size)]:
+            model = build('plugin', name, side).to(bench.device).eval()
+            step = bench.forward(model, torch.randn(int(batch), 3, side, side, device=bench.device))
+            values |= bench.measure({f'{side} x {side}': step}, work)
+    else:
+        threads = torch.get_num_threads()
+        steps = bench.steps(work, name, int(size), int(batch))
+        values = bench.measure(steps, work)
+        torch.set_num_threads(threads)
+    rows = summarise(values, work, int(batch))
+    show(rows, 'MiB' if work == 'memory' else 'ms per image')
+    result = dict(case=case, rows=rows)
+    if work in ('forward', 'train'):
+        first = next(iter(steps.values()))
+        rate = flops(first) / (rows[0]['median'] * int(batch) / 1000)
+        result['gemm_share'] = rate / gemm
+        print(f'  the plugin reaches {100 * rate / gemm:.0f} % of the matrix rate')
+    return result
+
+
+def plot(results: list[dict[str, Any]], path: Path) -> None:
+    """Draw the ratios of every forward and training case, and the cost over the image size."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), layout='constrained')
+    bars = [(f'{result["case"]}  {row["title"]}', row['ratio']) for result in results
+            if result['case'].split(':')[0] in ('forward', 'train') for row in result['rows'][1:]]
+    left.barh([bar[0] for bar in bars], [bar[1] for bar in bars])
+    left.axvline(1, color='black')
+    left.invert_yaxis()
+    left.tick_params(axis='y', labelsize=6)
+    left.set_xlabel("time over the plugin's")
+    for result in results:
+        if result['case'].startswith('curve'):
+            sides = [int(row['title'].split()[0]) for row in result['rows']]
+            right.plot([side**2 / 1e6 for side in sides],
+                       [row['median'] for row in result['rows']], marker='o',
+                       label=result['case'].split(':')[1])
+    right.set(xlabel='megapixels', ylabel='ms per image', title='Cost over image size')
+    right.legend()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Time the backbones beside other libraries.')
+    parser.add_argument('cases', nargs='*', metavar='CASE', help='WORK:MODEL:SIZE:BATCH')
+    parser.add_argument('--device', default='cpu', help='cpu (the default) or cuda')
+    parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16', 'float16'])
+    parser.add_argument('--compile', action='store_true', help='torch.compile as well')
+    parser.add_argument('--cuda-graph', action='store_true', help='a captured CUDA graph as well')
+    parser.add_argument('--images', type=Path, metavar='FOLDER',
+                        help='images for the load cases (parts of photographs of scikit-learn '
+                             'and scikit-image)')
+    parser.add_argument('--rounds', type=int, default=9, metavar='N',
+                        help='how often everything is timed (9)')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
+    parser.add_argument('--plot', type=Path, metavar='FILE', help='write a picture')
+    args = parser.parse_args()
+
+    os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
+    logging.disable(logging.INFO)  # what the libraries say about themselves
+    bench = Bench(args.device, args.dtype, args.rounds, args.compile, args.cuda_graph,
+                  args.images)
+    gemm = gemm_rate(bench.device, bench.dtype)
+    print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
+          f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
+    results = [run_case(bench, case, gemm) for case in args.cases or CASES[bench.device.type]]
+    if args.json:
+        args.json.write_text(json.dumps(dict(
+            machine=machine(), threads=torch.get_num_threads(), device=args.device,
+            dtype=args.dtype, gemm=gemm, cases=results), indent=1))
+    if args.plot:
+        plot(results, args.plot)

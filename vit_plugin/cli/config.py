@@ -1,0 +1,120 @@
+"""The config that a command names, with the options that change it."""
+import argparse
+import os
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.config.utils import ConfigParsingError
+
+from vit_plugin.checks.settings import check_options
+from vit_plugin.errors import UserError
+from vit_plugin.wording import did_you_mean
+
+CONFIGS = Path(__file__).parents[1] / '.mim/configs'
+TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config file, apply the options of `make_parser` to it, and check both.
+
+    Sets ``args.work_dir`` to the run's, and ``args.notes`` to what its log should warn of.
+    """
+    args.config = find_config(args.config)
+    try:
+        cfg = Config.fromfile(args.config)
+    except ImportError:
+        raise
+    except Exception as error:  # a config is Python code, which can raise anything
+        raise ConfigParsingError(f"the config '{args.config}', or one in its _base_, cannot be "
+                                 f'read ({type(error).__name__}: {error})') from error
+    check_toolkit(cfg.get('default_scope'))
+    if args.data_root:
+        set_data_root(cfg, args.data_root)
+    args.notes = check_options(cfg, args.cfg_options or {})
+    try:
+        cfg.merge_from_dict(args.cfg_options or {})
+    except (KeyError, TypeError) as error:
+        raise UserError(f'--cfg-options: {error.args[0]}') from error
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    args.work_dir = cfg.work_dir
+    if cfg.get('default_scope') == 'mmpretrain':
+        set_mmpretrain_loaders(cfg)
+    for loader in loaders(cfg):
+        if not loader.get('num_workers'):
+            loader.persistent_workers = False  # torch refuses to keep workers that are not there
+    return cfg
+
+
+def find_config(name: str) -> str:
+    """The path of a config: a file, or the name of one of the plugin's own, with or without folder.
+
+    Raises:
+        UserError: there is no such config.
+    """
+    if Path(name).is_file():
+        return name
+    stem = name.removesuffix('.py')
+    own = [*CONFIGS.resolve().glob(f'[!_]*/{stem}.py'), CONFIGS.resolve() / f'{stem}.py']
+    found = [file for file in own if file.is_file()]
+    if not found or Path(stem).is_absolute():
+        raise UserError(f"there is no config '{name}'{similar_configs(name)}")
+    return os.path.relpath(found[0])
+
+
+def similar_configs(path: str) -> str:
+    """Configs with a similar name, in the plugin's folder and in the one that was named."""
+    known = [*Path(path).parent.glob('*.py'), *CONFIGS.resolve().glob('[!_]*/*.py')]
+    names = {file.stem: os.path.relpath(file) for file in known}
+    near = did_you_mean(Path(path).stem, names)
+    for stem, file in names.items():
+        near = near.replace(f"'{stem}'", file)
+    return near or f". The plugin's own are in {os.path.relpath(CONFIGS.resolve())}."
+
+
+def loaders(cfg: Config) -> list[ConfigDict]:
+    """The data loaders that the config has."""
+    names = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    return [cfg[name] for name in names if cfg.get(name) is not None]
+
+
+def set_data_root(cfg: Config, data_root: str) -> None:
+    """Set ``data_root`` of the data sets, also of wrapped ones, and of evaluators' files."""
+    former = set()
+    for loader in loaders(cfg):
+        dataset = loader.get('dataset')
+        while dataset is not None:
+            if 'data_root' in dataset:
+                former.add(str(Path(dataset.data_root)))
+                dataset.data_root = data_root
+            dataset = dataset.get('dataset')
+    for name in ('val_evaluator', 'test_evaluator'):
+        found = cfg.get(name) or []
+        for evaluator in found if isinstance(found, Sequence) else [found]:
+            file = Path(evaluator.get('ann_file') or '')
+            for root in former.intersection(map(str, file.parents)):
+                evaluator.ann_file = str(data_root / file.relative_to(root))
+
+
+def set_mmpretrain_loaders(cfg: Config) -> None:
+    """Give the data loaders what mmpretrain's tools do; its configs count on it."""
+    for loader in loaders(cfg):
+        loader.setdefault('collate_fn', dict(type='default_collate'))
+        loader.setdefault('pin_memory', torch.cuda.is_available())
+        loader.setdefault('persistent_workers', loader.get('num_workers', 0) > 0)
+
+
+def check_toolkit(scope: str | None) -> None:
+    """Raise unless the config's toolkit is installed; its own error if it does not import."""
+    if scope in TOOLKITS:
+        if find_spec(scope) is None:
+            raise UserError(
+                f"the config needs {scope}, which is not installed. Install it, e.g. "
+                f"pip install 'vit-plugin[{scope}]' (the maintained distribution) or "
+                "'vit-plugin[openmmlab]' (the original one). `python -m vit_plugin.doctor` "
+                'shows what is installed.')
+        import_module(scope)

@@ -1,0 +1,123 @@
+"""What training and testing share: checkpoints, the runner, several processes."""
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from zipfile import BadZipFile, ZipFile
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from vit_plugin.checkpoints.runner import read_as_data
+from vit_plugin.checks import CheckHook
+from vit_plugin.errors import UserError
+from vit_plugin.wording import did_you_mean
+
+
+def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint of a run, and the newer ones that are damaged."""
+    pointer = work_dir / 'last_checkpoint'
+    last = pointer.read_text().strip() if pointer.is_file() else ''
+    folder = Path(last).parent if last else work_dir  # CheckpointHook's out_dir may differ
+    found = [path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)]
+    damaged: list[Path] = []
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        if is_whole(path):
+            return path, damaged
+        damaged.append(path)
+    return None, damaged
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the checksums of a checkpoint, which torch writes as a zip archive, are right."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except BadZipFile:
+        return False
+
+
+def check_checkpoint(path: str) -> None:
+    """Raise `UserError` if a checkpoint is not there, or damaged."""
+    if '://' in path:
+        return
+    if not Path(path).is_file():
+        beside = Path(path).parent.glob('*.pth')
+        near = did_you_mean(Path(path).name, [file.name for file in beside])
+        raise UserError(f"there is no checkpoint '{path}'{near or '.'}")
+    with open(path, 'rb') as file:
+        is_zip = file.read(2) == b'PK'  # older checkpoints are none
+    if is_zip and not is_whole(Path(path)):
+        raise UserError(f"the checkpoint '{path}' is truncated or damaged. Training with --resume "
+                        'without a value takes the newest whole one of the work dir')
+
+
+def check_work_dir(work_dir: str) -> None:
+    """Raise `UserError` if nothing can be written there."""
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=work_dir) as file:
+            file.write(b'0' * 4096)
+    except OSError as error:
+        raise UserError(f"nothing can be written to the work dir '{work_dir}' ({error.strerror}). "
+                        'Choose another one with --work-dir.') from error
+
+
+def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False) -> Runner:
+    """Build the runner that the config asks for, and write ``notes`` into its log as warnings.
+
+    Its checkpoints are read as data, unless ``trust`` lets that of ``load_from`` run code.
+    """
+    read_as_data()  # what models load when they are built
+    check_work_dir(cfg.work_dir)
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        distribute_on_cpu(cfg)
+    local_rank = int(os.environ.get('LOCAL_RANK', 0)) if cfg.launcher == 'pytorch' else 0
+    if local_rank >= torch.cuda.device_count() > 0:
+        raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
+                        f'machine finds {torch.cuda.device_count()}. Start as many as there are.')
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    set_check_hook(runner, trust)
+    for note in notes:
+        runner.logger.warning(note)
+    return runner
+
+
+def set_check_hook(runner: Runner, trust: bool) -> None:
+    """Give the runner a `CheckHook`, unless it has one; no config that is kept says trust."""
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckHook)), None)
+    if hook is None:
+        hook = CheckHook()
+        runner.register_hook(hook)
+    hook.trust_checkpoint = trust
+
+
+@contextmanager
+def former_config(cfg: Config) -> Iterator[None]:
+    """Put the config file of an earlier run back if this one ends; mmengine has replaced it."""
+    path = Path(cfg.work_dir, Path(cfg.filename).name)
+    former = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except BaseException:
+        if former is not None:
+            path.write_bytes(former)
+        raise
+
+
+def leave_processes() -> None:
+    """End what several processes share; gloo's threads can abort a process that exits with them."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def distribute_on_cpu(cfg: Config) -> None:
+    """Let processes talk by gloo, and DDP have no device: mmengine 0.10 assumes CUDA in both."""
+    torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel', 'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **cfg.get('model_wrapper_cfg', {}), 'device_ids': None}

@@ -1,0 +1,40 @@
+"""``vit-plugin COMMAND ...``"""
+import sys
+from importlib import import_module
+
+from vit_plugin import __version__
+
+# Command -> the module whose main() it is, and what it does.
+COMMANDS = {
+    'train': ('vit_plugin.cli.train', 'train with a config of mmpretrain, mmdet or mmseg'),
+    'test': ('vit_plugin.cli.test', 'evaluate a checkpoint'),
+    'convert': ('vit_plugin.cli.convert', 'convert a checkpoint to the layout of another library'),
+    'visualize': ('vit_plugin.cli.visualize', 'draw what a model does'),
+    'benchmark': ('vit_plugin.cli.benchmark', 'time the backbones beside those of others'),
+    'demo': ('vit_plugin.cli.demo', 'train small models of all tasks, and show their results'),
+    'doctor': ('vit_plugin.doctor', 'what is installed, and whether it fits together'),
+}
+
+
+def usage() -> str:
+    """One line for each command."""
+    lines = [f'  {name:10} {text}' for name, (_, text) in COMMANDS.items()]
+    return '\n'.join(['usage: vit-plugin COMMAND ...', '', *lines, '',
+                      'vit-plugin COMMAND --help shows the options of one; --version the version.'])
+
+
+def main() -> int | None:
+    """Run the command that the command line names; nothing else is imported for it."""
+    command, *arguments = sys.argv[1:] or ['']
+    if command in ('-h', '--help'):
+        print(usage())
+        return 0
+    if command == '--version':
+        print(__version__)
+        return 0
+    if command not in COMMANDS:
+        print(usage(), *([f"\nThere is no command '{command}'."] if command else []),
+              sep='\n', file=sys.stderr)
+        return 2
+    sys.argv = [f'vit-plugin {command}', *arguments]  # argparse takes the name for its usage
+    return import_module(COMMANDS[command][0]).main()

@@ -1,0 +1,44 @@
+"""Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.
+
+Usage: vit-plugin test CONFIG CHECKPOINT [--work-dir DIR] [--out FILE.pkl] ...
+"""
+import argparse
+
+from mmengine.evaluator import DumpResults
+
+from vit_plugin.checks.data import check_data
+from vit_plugin.checks.weights import CheckWeightsHook
+
+from .arguments import make_parser, parse
+from .config import load_config
+from .launch import build_runner, check_checkpoint, leave_processes
+from .messages import explained
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser('Evaluate a checkpoint with a config of mmpretrain, mmdet or mmseg.')
+    parser.add_argument('checkpoint', help='weights to evaluate')
+    parser.add_argument('--out', metavar='FILE.pkl', help='also save the predictions')
+    args = parse(parser)
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        parser.error(f"--out must end in .pkl, got '{args.out}'")
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    with explained(args):
+        test(args)
+
+
+def test(args: argparse.Namespace) -> None:
+    cfg = load_config(args)
+    check_checkpoint(args.checkpoint)
+    cfg.load_from = args.checkpoint
+    runner = build_runner(cfg, args.notes, args.trust_checkpoint)
+    runner.register_hook(CheckWeightsHook(args.checkpoint))
+    check_data(runner, 'test')
+    if args.out:
+        runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+    runner.test()
+    leave_processes()

@@ -1,0 +1,117 @@
+"""Train with a config of mmpretrain, mmdet or mmseg.
+
+Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp] ...
+"""
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.checks.data import check_data
+from vit_plugin.checks.settings import check_settings, check_warmup
+from vit_plugin.checks.weights import CheckWeightsHook
+from vit_plugin.errors import UserError
+
+from .arguments import make_parser, parse
+from .config import load_config
+from .launch import (
+    build_runner,
+    check_checkpoint,
+    find_checkpoint,
+    former_config,
+    leave_processes,
+)
+from .messages import explained
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser('Train with a config of mmpretrain, mmdet or mmseg.')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from a checkpoint, without a value from the last whole one')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
+    parser.add_argument('--no-validate', action='store_true', help='do not evaluate in training')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help="scale the learning rate from auto_scale_lr's batch size to that of "
+                             'all processes and accumulated iterations')
+    return parse(parser)
+
+
+def main() -> None:
+    args = parse_args()
+    with explained(args, lambda: how_to_resume(args.work_dir)):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    cfg = load_config(args)
+    if args.amp:
+        set_amp(cfg)
+    if args.resume:
+        args.notes += set_resume(cfg, args.resume)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    set_auto_scale_lr(cfg, args.auto_scale_lr)
+    if not torch.cuda.is_available():
+        args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
+    with former_config(cfg):
+        runner = build_runner(cfg, args.notes + check_settings(cfg), args.trust_checkpoint)
+        if cfg.get('resume') and cfg.get('load_from'):
+            runner.register_hook(CheckWeightsHook(cfg.load_from))
+        check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
+        check_warmup(runner)
+    try:
+        runner.train()
+    except CheckpointError as error:
+        if args.debug or not cfg.get('load_from') or cfg.load_from in str(error):
+            raise
+        raise UserError(f"cannot load load_from='{cfg.load_from}': {error}") from error
+    leave_processes()
+
+
+def set_amp(cfg: Config) -> None:
+    """Set an optimizer wrapper for mixed precision."""
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:  # mmengine's refuses to run without a GPU
+        cfg.optim_wrapper.type = 'vit_plugin.AutocastOptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            cfg.optim_wrapper.pop(key, None)
+
+
+def set_resume(cfg: Config, checkpoint: str) -> list[str]:
+    """Let the run go on from a checkpoint (``'auto'``: the newest whole one), and say what is odd.
+    """
+    notes = []
+    if checkpoint == 'auto':
+        found, damaged = find_checkpoint(Path(cfg.work_dir))
+        notes += [f"The checkpoint '{path}' is truncated or damaged: passed over."
+                  for path in damaged]
+        if found is None:
+            return [*notes, f"There is no checkpoint in '{cfg.work_dir}': training starts."]
+        checkpoint = str(found)
+    check_checkpoint(checkpoint)
+    cfg.resume, cfg.load_from = True, checkpoint
+    return notes
+
+
+def how_to_resume(work_dir: str | None) -> str:
+    """What to do after Ctrl-C."""
+    found = find_checkpoint(Path(work_dir))[0] if work_dir else None
+    if found is None:
+        return 'There is no checkpoint yet: the same command starts again.'
+    return f"The last checkpoint is '{found}': the same command with --resume goes on from it."
+
+
+def set_auto_scale_lr(cfg: Config, enable: bool) -> None:
+    """Let the learning rate follow the batch size; mmengine 0.10 leaves accumulation out."""
+    auto = cfg.get('auto_scale_lr') or {}
+    if enable and 'base_batch_size' not in auto:
+        raise UserError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
+                        'config.')
+    if enable or auto.get('enable'):
+        auto['enable'] = True
+        auto['base_batch_size'] /= cfg.optim_wrapper.get('accumulative_counts', 1)
