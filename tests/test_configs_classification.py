@@ -75,6 +75,7 @@ def test_header_and_model(path: Path) -> None:
     assert f'configs/{path.parent.name}/{path.name}' in header  # its command
     assert 'ublished' in header or 'no result' in header
     cfg = Config.fromfile(path)
+    assert cfg.default_hooks.check.type == 'vit_plugin.CheckHook'
     student = dict(cfg.model, type='mmpretrain.ImageClassifier')
     for key in ('teacher', 'distillation'):
         student.pop(key, None)

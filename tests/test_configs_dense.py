@@ -51,8 +51,10 @@ def _no_formatting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_full_size_has_the_published_parameters(path: Path) -> None:
+    cfg = Config.fromfile(path)
+    assert cfg.default_hooks.check.type == 'vit_plugin.CheckHook'
     with torch.device('meta'):
-        model = build(Config.fromfile(path))
+        model = build(cfg)
     count = sum(parameter.numel() for parameter in model.parameters())
     published = [size for name, size in PUBLISHED.items() if path.stem.startswith(name)]
     assert published or 'deit' in path.stem or 'retinanet' in path.stem or 'in22k' in path.stem

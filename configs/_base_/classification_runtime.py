@@ -1,5 +1,5 @@
 # What every classification config shares; values are mmpretrain's defaults,
-# but checkpoints are written atomically.
+# but checkpoints are written atomically, and config, data and checkpoint are checked.
 default_scope = 'mmpretrain'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -9,7 +9,8 @@ default_hooks = dict(
     checkpoint=dict(type='vit_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=3,
                     save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='VisualizationHook', enable=False))
+    visualization=dict(type='VisualizationHook', enable=False),
+    check=dict(type='vit_plugin.CheckHook'))
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -15,6 +15,7 @@ from tests.dense.shrink import shrunk
 from tests.test_configs_dense import build
 from tests.tools.conftest import Run
 from vit_plugin.checks.settings import check_settings
+from vit_plugin.errors import UserError
 
 SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
 pytestmark = pytest.mark.usefixtures('fast')
@@ -147,3 +148,38 @@ def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: R
         tool = ('train', tool[1])
     said = stopped(*tool, '--work-dir', tmp_path / 'work')
     assert 'Error: all pixels of all 4 label maps are ignored' in said
+
+
+@pytest.fixture
+def script(add: Callable[[str], Path], work: Path) -> Callable[..., Runner]:
+    """What the toolkits' own scripts do with the config and one more line."""
+    def script(**settings: object) -> Runner:
+        cfg = Config.fromfile(add("default_hooks['check'] = dict(type='vit_plugin.CheckHook')\n"))
+        cfg.work_dir = str(work)
+        cfg.merge_from_dict(settings)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.collate_fn = dict(type='default_collate')
+        return Runner.from_cfg(cfg)
+    return script
+
+
+def test_scripts_of_the_toolkits_check_the_data(script: Callable[..., Runner]) -> None:
+    head = {'model.head.num_classes': 3}
+    with pytest.raises(UserError, match=r'have 2 classes, but the model .*: head 3\.'):
+        script(**head).train()
+    with pytest.raises(UserError, match=r'have 2 classes, but the model .*: head 3\.'):
+        script(**head).test()
+    with pytest.raises(UserError, match=r'8 images, fewer than a batch \(9 per process\)'):
+        script(**{'train_dataloader.batch_size': 9}).train()
+
+
+def test_scripts_of_the_toolkits_check_settings_and_checkpoints(
+        script: Callable[..., Runner], tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    runner = script(**{'train_cfg.max_epochs': 1, 'model.backbone.frozen_stages': 1})
+    runner.train()
+    assert 'frozen_stages=1 freezes random weights' in ''.join(capfd.readouterr())
+    weights = runner.model.state_dict()
+    del weights['head.layers.head.bias']
+    torch.save(weights, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match=r"other\.pth' is of another model .*\n.*head.bias is mis"):
+        script(load_from=str(tmp_path / 'other.pth')).test()

@@ -27,7 +27,7 @@ model['teacher'] = dict(
     head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=32),
     data_preprocessor=dict(mean=[0.] * 3, std=[1.] * 3, to_rgb=True))
 """
-HOOK = "custom_hooks = [dict(type='vit_plugin.CheckHook')]\n"
+HOOK = "default_hooks['check'] = dict(type='vit_plugin.CheckHook')\n"
 
 
 class Code:

@@ -2,8 +2,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from vit_plugin.errors import UserError
 from vit_plugin.wording import shorten
@@ -41,26 +40,28 @@ def check_folder_names(dataset: Any) -> None:
             'Leave metainfo out, or give the names in the order of the folders')
 
 
-def compare_classes(runner: Runner, checkpoint: dict[str, Any]) -> None:
+def compare_classes(runner: Runner, checkpoint: dict[str, Any], dataset: Any,
+                    goes_on: bool) -> None:
     """Compare the names of the classes of a checkpoint with those of the data.
 
-    A run that starts from weights gets a warning where a head fits by its size alone. Data may
-    lack the last classes of the checkpoint. Without names on one side nothing is compared.
+    Data may lack the last classes of the checkpoint. Without names on one side nothing is compared.
+
+    Args:
+        runner: The run that has loaded the checkpoint.
+        checkpoint: Its content.
+        dataset: The data that the run trains or tests with.
+        goes_on: Whether the run tests, or is resumed. One that starts from the weights gets a
+            warning where a head fits by its size alone.
 
     Raises:
-        UserError: the run tests, or is resumed, with other classes.
+        UserError: the run goes on, but with other classes.
     """
-    trained = classes_in(checkpoint)
-    training = isinstance(runner.optim_wrapper, OptimWrapper)
-    # the loop that runs; the properties without _ would build others
-    loops = [runner._train_loop] if training else [runner._test_loop, runner._val_loop]
-    built = next((loop for loop in loops if isinstance(loop, BaseLoop)), None)
-    classes = classes_of(built.dataloader.dataset) if built is not None else []
+    trained, classes = classes_in(checkpoint), classes_of(dataset)
     if not trained or not classes or trained[:len(classes)] == classes:
         return
     lists = (f'the checkpoint has {listed(trained)}, the data have {listed(classes)}'
              f'{first_difference(trained, classes)}')
-    if not training or runner.cfg.get('resume'):
+    if goes_on:
         raise UserError(
             "the checkpoint was trained on other classes than the data's, so that labels mean "
             f'different things: {lists}. Give the data the same classes, in the same order')

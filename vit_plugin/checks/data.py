@@ -15,15 +15,15 @@ HEADS = re.compile(r'(^|\.)((bbox_|mask_|decode_|auxiliary_)?head(\.\d+)?|data_p
 
 def check_data(runner: Runner, *splits: str) -> None:
     """Raise `UserError` if the data have other classes than the model, or are less than a batch."""
-    if not isinstance(runner, Runner):
-        return  # mmengine's FlexibleRunner has no model before training
-    if runner.cfg.get('default_scope') == 'mmseg' \
-            and not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks):
-        runner.register_hook(LabelCheckHook())
+    # in a config without the hook, as one of mmseg's own is
+    look_at_labels = runner.cfg.get('default_scope') == 'mmseg' \
+        and not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks)
     for split in splits:
         loader = getattr(getattr(runner, f'{split}_loop'), 'dataloader', None)
         if loader is not None:
             check_classes(runner, split, loader.dataset)
+            if look_at_labels:
+                LabelCheckHook().check(loader.dataset)
     if splits[0] == 'train' and isinstance(runner.train_loop, EpochBasedTrainLoop) \
             and not len(runner.train_dataloader):
         loader = runner.train_dataloader

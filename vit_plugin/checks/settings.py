@@ -76,8 +76,6 @@ def check_settings(cfg: Config) -> list[str]:
 
 def check_warmup(runner: Runner) -> None:
     """Warn if training ends before its warm-up does."""
-    if not isinstance(runner, Runner):
-        return
     schedulers = runner.cfg.get('param_scheduler') or []
     for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
         if scheduler.get('type') == 'LinearLR' and not scheduler.get('by_epoch', True) \

@@ -1,7 +1,6 @@
 """Whether a checkpoint fits the model and the optimizer that go on from it."""
 import re
 
-from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
@@ -11,41 +10,37 @@ from vit_plugin.errors import UserError
 from vit_plugin.wording import shorten
 
 
-class CheckWeightsHook(Hook):
-    """Stops if a checkpoint lacks weights of the model, or has them in other shapes.
+def check_weights(runner: Runner, checkpoint: dict) -> None:
+    """Load the weights as mmengine does next, and look at what is missing.
 
     mmengine warns, and goes on with random ones: right for fine-tuning, not for testing and
     resuming.
+
+    Raises:
+        UserError: the checkpoint lacks weights of the model, or has them in other shapes.
     """
-
-    priority = 'VERY_LOW'
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Load the weights as mmengine does next, and look at what is missing."""
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        weights = {name.removeprefix('module.'): value
-                   for name, value in checkpoint.get('state_dict', checkpoint).items()}
-        try:
-            missing = set(model.load_state_dict(weights, strict=False).missing_keys)
-        except RuntimeError as error:
-            wrong = re.findall(r'size mismatch for (.+)', str(error))
-            if not wrong:
-                raise
-        except CheckpointError as error:
-            wrong = [str(error)]
-        else:
-            wrong = [f'{name} is missing' for name, _ in model.named_parameters()
-                     if name in missing]
-        check_optimizer(runner, checkpoint)
-        if wrong:
-            raise UserError(f"the checkpoint '{self.path}' is of another model than the config:\n  "
-                            + shorten(wrong, separator='\n  ')
-                            + '\nUse the config that it was trained with, with the same options.')
+    model = runner.model
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    weights = {name.removeprefix('module.'): value
+               for name, value in checkpoint.get('state_dict', checkpoint).items()}
+    try:
+        missing = set(model.load_state_dict(weights, strict=False).missing_keys)
+    except RuntimeError as error:
+        wrong = re.findall(r'size mismatch for (.+)', str(error))
+        if not wrong:
+            raise
+    except CheckpointError as error:
+        wrong = [str(error)]
+    else:
+        wrong = [f'{name} is missing' for name, _ in model.named_parameters()
+                 if name in missing]
+    check_optimizer(runner, checkpoint)
+    if wrong:
+        path = runner.cfg.get('load_from') or 'of this work dir'
+        raise UserError(f"the checkpoint '{path}' is of another model than the config:\n  "
+                        + shorten(wrong, separator='\n  ')
+                        + '\nUse the config that it was trained with, with the same options')
 
 
 def check_optimizer(runner: Runner, checkpoint: dict) -> None:

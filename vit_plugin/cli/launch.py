@@ -80,19 +80,19 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False) ->
         raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
                         f'machine finds {torch.cuda.device_count()}. Start as many as there are.')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    set_check_hook(runner, trust)
+    check_hook(runner).trust_checkpoint = trust  # in no config, so that it is not kept
     for note in notes:
         runner.logger.warning(note)
     return runner
 
 
-def set_check_hook(runner: Runner, trust: bool) -> None:
-    """Give the runner a `CheckHook`, unless it has one; no config that is kept says trust."""
+def check_hook(runner: Runner) -> CheckHook:
+    """The runner's `CheckHook`; it gets one if its config has none."""
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckHook)), None)
     if hook is None:
         hook = CheckHook()
         runner.register_hook(hook)
-    hook.trust_checkpoint = trust
+    return hook
 
 
 @contextmanager

@@ -6,9 +6,6 @@ import argparse
 
 from mmengine.evaluator import DumpResults
 
-from vit_plugin.checks.data import check_data
-from vit_plugin.checks.weights import CheckWeightsHook
-
 from .arguments import make_parser, parse
 from .config import load_config
 from .launch import build_runner, check_checkpoint, leave_processes
@@ -36,8 +33,6 @@ def test(args: argparse.Namespace) -> None:
     check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
     runner = build_runner(cfg, args.notes, args.trust_checkpoint)
-    runner.register_hook(CheckWeightsHook(args.checkpoint))
-    check_data(runner, 'test')
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()

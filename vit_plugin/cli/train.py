@@ -9,9 +9,6 @@ import torch
 from mmengine.config import Config
 
 from vit_plugin.checkpoints import CheckpointError
-from vit_plugin.checks.data import check_data
-from vit_plugin.checks.settings import check_settings, check_warmup
-from vit_plugin.checks.weights import CheckWeightsHook
 from vit_plugin.errors import UserError
 
 from .arguments import make_parser, parse
@@ -19,6 +16,7 @@ from .config import load_config
 from .launch import (
     build_runner,
     check_checkpoint,
+    check_hook,
     find_checkpoint,
     former_config,
     leave_processes,
@@ -57,11 +55,8 @@ def train(args: argparse.Namespace) -> None:
     if not torch.cuda.is_available():
         args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
     with former_config(cfg):
-        runner = build_runner(cfg, args.notes + check_settings(cfg), args.trust_checkpoint)
-        if cfg.get('resume') and cfg.get('load_from'):
-            runner.register_hook(CheckWeightsHook(cfg.load_from))
-        check_data(runner, 'train', *(['val'] if cfg.get('val_dataloader') else []))
-        check_warmup(runner)
+        runner = build_runner(cfg, args.notes, args.trust_checkpoint)
+        check_hook(runner).check(runner, 'train')  # the hook's own time is after the optimizer's
     try:
         runner.train()
     except CheckpointError as error:
