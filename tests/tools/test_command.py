@@ -66,6 +66,14 @@ def test_configs_by_name(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
         find_config('mask-rcnn_swin-tiny_fpn_1_coco')
 
 
+def test_former_amp_configs_name_the_option() -> None:
+    for name in ('mask-rcnn_swin-tiny_fpn_amp-ms-3x_coco',
+                 'upernet_swin-base_amp-160k_ade20k-512x512',
+                 'configs/detection/mask-rcnn_deit-small_amp-lsj-50e_coco.py'):
+        with pytest.raises(UserError, match=r'Take \S+ with --amp bfloat16'):
+            find_config(name)
+
+
 def test_config_names_are_unique() -> None:
     stems = [path.stem for path in (ROOT / 'configs').glob('[!_]*/*.py')]
     assert len(stems) == len(set(stems))

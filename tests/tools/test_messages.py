@@ -23,6 +23,7 @@ from tests.conftest import ROOT
 from tests.test_configs_dense import build
 from tests.tools.conftest import Run
 from vit_plugin.cli import messages
+from vit_plugin.cli.train import set_amp
 from vit_plugin.transforms import CheckLabels
 
 pytestmark = pytest.mark.usefixtures('fast')
@@ -41,7 +42,7 @@ pytestmark = pytest.mark.usefixtures('fast')
     ('train_dataloader.batch_size=9', r'8 images, fewer than a batch \(9 .*batch_size=N'),
     ('data_preprocessor.num_classes=3', 'have 2 classes.*data_preprocessor 3. To set it: '
                                         '--cfg-options data_preprocessor.num_classes=2'),
-    ('optim_wrapper.type=AmpOptimWrapper', 'Add --amp, which takes bfloat16 on the CPU'),
+    ('optim_wrapper.type=AmpOptimWrapper', 'Add --amp, which takes bfloat16 without a GPU'),
 ])
 def test_config_and_options(option: str, message: str, stopped: Run, config: Path, work: Path,
                             monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,17 +89,33 @@ def test_settings_that_change_nothing_are_warned_of(
     assert 'have 2 classes, but the model has another number: ' in log
 
 
-def test_amp_without_a_gpu_on_a_config_for_gpus(
-        tool: Callable[..., None], config: Path, work: Path,
-        monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(('gpu', 'value', 'expected'), [
+    (False, 'bfloat16', 'AutocastOptimWrapper'), (True, 'bfloat16', 'AutocastOptimWrapper'),
+    (True, 'float16', 'AmpOptimWrapper')])
+def test_amp(gpu: bool, value: str, expected: str, config: Path,
+             monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a config that has another type."""
+    monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: True)
+    cfg = Config.fromfile(config)
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='bfloat16', loss_scale=1)
+    set_amp(cfg, value)
+    wrapper = cfg.optim_wrapper
+    assert wrapper.type.removeprefix('vit_plugin.') == expected
+    assert (wrapper.get('dtype'), wrapper.get('loss_scale')) == (
+        ('float16', 'dynamic') if value == 'float16' else (None, None))
+
+
+def test_amp_that_the_device_cannot(stopped: Run, config: Path, work: Path,
+                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ('train', config, '--work-dir', work, '--amp')
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    built = []
-    monkeypatch.setattr(
-        Runner, 'train', lambda self: built.append(self.build_optim_wrapper(self.optim_wrapper)))
-    tool('train', config, '--work-dir', work, '--amp', '--cfg-options',
-         'optim_wrapper.type=AmpOptimWrapper', 'optim_wrapper.dtype=bfloat16',
-         'optim_wrapper.loss_scale=1')
-    assert type(built[0]).__name__ == 'AutocastOptimWrapper'
+    assert 'needs a GPU, and torch finds none: --amp bfloat16' in stopped(*options, 'float16')
+    assert "invalid choice: 'float8'" in stopped(*options, 'float8', status=2)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: False)
+    monkeypatch.setattr('torch.cuda.get_device_name', lambda: 'A GPU')
+    assert 'A GPU does not compute in bfloat16: --amp float16' in stopped(*options)
 
 
 @pytest.mark.parametrize('arguments', [

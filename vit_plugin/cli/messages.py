@@ -42,7 +42,10 @@ ADVICE = {
         'filter_cfg leaves out',
     r'AmpOptim\w+`* is only available':
         'the config trains in mixed precision on a GPU (AmpOptimWrapper), and torch finds none. '
-        'Add --amp, which takes bfloat16 on the CPU, or choose the config without amp in its name',
+        'Add --amp, which takes bfloat16 without a GPU as well',
+    r'BFloat16':
+        'a part of the model does not compute in bfloat16. Take --amp float16, or, for a detector, '
+        'the Float32 parts of the plugin, which configs/_base_/detection has',
     r'SyncBatchNorm expected input tensor to be on':
         'SyncBN works on GPUs alone. On several CPU processes, replace it in the config: '
         "norm_cfg=dict(type='BN')",

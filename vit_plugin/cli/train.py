@@ -1,6 +1,6 @@
 """Train with a config of mmpretrain, mmdet or mmseg.
 
-Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp] ...
+Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]] ...
 """
 import argparse
 from pathlib import Path
@@ -28,8 +28,8 @@ def parse_args() -> argparse.Namespace:
     parser = make_parser('Train with a config of mmpretrain, mmdet or mmseg.')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
                         help='go on from a checkpoint, without a value from the last whole one')
-    parser.add_argument('--amp', action='store_true',
-                        help='mixed precision: float16 on a GPU, bfloat16 on the CPU')
+    parser.add_argument('--amp', nargs='?', const='bfloat16', choices=('bfloat16', 'float16'),
+                        help='mixed precision; bfloat16 without a value')
     parser.add_argument('--no-validate', action='store_true', help='do not evaluate in training')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help="scale the learning rate from auto_scale_lr's batch size to that of "
@@ -46,7 +46,7 @@ def main() -> None:
 def train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     if args.amp:
-        set_amp(cfg)
+        set_amp(cfg, args.amp)
     if args.resume:
         args.notes += set_resume(cfg, args.resume)
     if args.no_validate:
@@ -66,15 +66,27 @@ def train(args: argparse.Namespace) -> None:
     leave_processes()
 
 
-def set_amp(cfg: Config) -> None:
-    """Set an optimizer wrapper for mixed precision."""
-    if torch.cuda.is_available():
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+def set_amp(cfg: Config, dtype: str) -> None:
+    """Set an optimizer wrapper for mixed precision.
+
+    Raises:
+        UserError: the device does not compute in this type.
+    """
+    gpu = torch.cuda.is_available()
+    if dtype == 'float16':
+        if not gpu:
+            raise UserError('--amp float16 needs a GPU, and torch finds none: --amp bfloat16')
+        if cfg.optim_wrapper.get('dtype') == 'bfloat16':  # whose losses are not scaled
+            cfg.optim_wrapper.pop('loss_scale', None)
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='float16')
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    else:  # mmengine's refuses to run without a GPU
-        cfg.optim_wrapper.type = 'vit_plugin.AutocastOptimWrapper'
-        for key in ('loss_scale', 'dtype'):
-            cfg.optim_wrapper.pop(key, None)
+        return
+    if gpu and not torch.cuda.is_bf16_supported():
+        raise UserError(f'{torch.cuda.get_device_name()} does not compute in bfloat16: '
+                        '--amp float16')
+    cfg.optim_wrapper.type = 'vit_plugin.AutocastOptimWrapper'
+    for key in ('loss_scale', 'dtype'):
+        cfg.optim_wrapper.pop(key, None)
 
 
 def set_resume(cfg: Config, checkpoint: str) -> list[str]:

@@ -6,7 +6,7 @@ model = dict(
     type='ATSS',
     neck=dict(add_extra_convs='on_output'),
     bbox_head=dict(
-        type='ATSSHead',
+        type='vit_plugin.Float32ATSSHead',
         anchor_generator=dict(_delete_=True, type='AnchorGenerator', octave_base_scale=8,
                               scales_per_octave=1, ratios=[1.0], strides=[8, 16, 32, 64, 128]),
         bbox_coder=dict(target_stds=[0.1, 0.1, 0.2, 0.2]),

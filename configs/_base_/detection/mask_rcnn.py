@@ -1,6 +1,6 @@
 # Mask R-CNN (https://arxiv.org/abs/1703.06870) with Swin-T and FPN. The detector's settings are
 # mmdet's (_base_/models/mask-rcnn_r50_fpn.py), the backbone's stochastic depth is the Swin paper's
-# (appendix A2.2).
+# (appendix A2.2). The Float32 parts are mmdet's; only in mixed precision do they differ.
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(
@@ -14,7 +14,7 @@ model = dict(
                        'swin_tiny_patch4_window7_224.pth')),
     neck=dict(type='FPN', in_channels=[96, 192, 384, 768], out_channels=256, num_outs=5),
     rpn_head=dict(
-        type='RPNHead', in_channels=256, feat_channels=256,
+        type='vit_plugin.Float32RPNHead', in_channels=256, feat_channels=256,
         anchor_generator=dict(type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0],
                               strides=[4, 8, 16, 32, 64]),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.],
@@ -24,7 +24,7 @@ model = dict(
     roi_head=dict(
         type='StandardRoIHead',
         bbox_roi_extractor=dict(
-            type='SingleRoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32],
+            type='vit_plugin.Float32RoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32],
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=0)),
         bbox_head=dict(
             type='Shared2FCBBoxHead', in_channels=256, fc_out_channels=1024, roi_feat_size=7,
@@ -34,7 +34,7 @@ model = dict(
             loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.),
             loss_bbox=dict(type='L1Loss', loss_weight=1.)),
         mask_roi_extractor=dict(
-            type='SingleRoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32],
+            type='vit_plugin.Float32RoIExtractor', out_channels=256, featmap_strides=[4, 8, 16, 32],
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0)),
         mask_head=dict(
             type='FCNMaskHead', num_convs=4, in_channels=256, conv_out_channels=256,

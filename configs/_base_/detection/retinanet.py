@@ -1,6 +1,7 @@
 # RetinaNet (https://arxiv.org/abs/1708.02002) with Swin-T and FPN; settings are those of mmdet
 # (_base_/models/retinanet_r50_fpn.py and configs/swin). The pyramid begins at stride 8, so the
-# backbone gives three maps: a fourth would have parameters without gradient.
+# backbone gives three maps: a fourth would have parameters without gradient. The
+# head is mmdet's; only in mixed precision does it differ.
 model = dict(
     type='RetinaNet',
     data_preprocessor=dict(
@@ -16,7 +17,8 @@ model = dict(
     neck=dict(type='FPN', in_channels=[192, 384, 768], out_channels=256, start_level=0,
               add_extra_convs='on_input', num_outs=5),
     bbox_head=dict(
-        type='RetinaHead', num_classes=80, in_channels=256, stacked_convs=4, feat_channels=256,
+        type='vit_plugin.Float32RetinaHead', num_classes=80, in_channels=256,
+        stacked_convs=4, feat_channels=256,
         anchor_generator=dict(type='AnchorGenerator', octave_base_scale=4, scales_per_octave=3,
                               ratios=[0.5, 1.0, 2.0], strides=[8, 16, 32, 64, 128]),
         bbox_coder=dict(type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.],
