@@ -3,7 +3,6 @@
 Needs nothing beside Python itself, so that it also runs where everything is missing. What it
 prints can be pasted into an issue as it is.
 """
-import os
 import platform
 import sys
 from contextlib import suppress
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module, metadata
 
 from vit_plugin import __version__
+from vit_plugin.machine import gpus, processor
 
 # Import name -> the distributions that may bring it.
 LIBRARIES = {
@@ -84,28 +84,13 @@ def version_of(distribution: str) -> tuple[int, ...]:
         return (0,)
 
 
-def machine() -> list[str]:
+def environment() -> list[str]:
     """Lines on the plugin, Python, the operating system and the GPUs."""
     return [f'vit_plugin {__version__}',
             f'Python {sys.version.split()[0]} at {sys.executable}',
-            f'{platform.platform()}, {os.cpu_count()} CPU cores',
+            f'{platform.platform()}, {processor()}',
             f'GPU: {gpus()}',
             f'back-ends: {backends()}']
-
-
-def gpus() -> str:
-    """The GPUs that torch can use, or why it can use none."""
-    try:
-        import torch
-        if torch.cuda.is_available():
-            found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-            names = ', '.join(f'{gpu.name} ({gpu.total_memory / 2**30:.0f} GiB)' for gpu in found)
-            return f'{names}; torch is built for CUDA {torch.version.cuda}'
-        built = f'CUDA {torch.version.cuda}' if torch.version.cuda else 'no CUDA'
-        return (f'none that torch can use (it is built for {built}; if nvidia-smi shows one, the '
-                'driver is too old for that)')
-    except Exception as error:
-        return f'unknown, as torch does not import ({type(error).__name__})'
 
 
 def backends() -> str:
@@ -136,7 +121,7 @@ def main() -> int:
     rows = [('library', 'version', 'distribution', 'status')]
     rows += [(f.library, f.version, f.distribution, f.status) for f in findings]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    print('For an issue, copy this block.\n```', *machine(), sep='\n')
+    print('For an issue, copy this block.\n```', *environment(), sep='\n')
     for *cells, status in rows:
         print(*(cell.ljust(width) for cell, width in zip(cells, widths)), status, sep='  ')
     print('```')

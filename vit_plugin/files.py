@@ -1,6 +1,9 @@
-"""Files in folders."""
+"""Files that are read and written."""
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def visible_files(folder: str | Path) -> list[str]:
@@ -8,3 +11,23 @@ def visible_files(folder: str | Path) -> list[str]:
     return sorted(os.path.relpath(os.path.join(place, name), folder)
                   for place, _, names in os.walk(folder, followlinks=True)
                   for name in names if not name.startswith('.'))
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write to, which appears under its name when it is complete and on the disk.
+
+    Until then it is ``<path>.part``, which an error removes; a kill leaves it, and what was under
+    the name before is still there.
+    """
+    part = Path(f'{path}.part')
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(part, 'wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:  # a full disk must not stay full
+        part.unlink(missing_ok=True)
+        raise

@@ -118,7 +118,7 @@ def test_full_disk_leaves_no_part(config: Callable[..., Path], tool: Callable[..
                                   tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, 'No space left on device')
-    monkeypatch.setattr('vit_plugin.hooks.checkpoint.os.fsync', full)
+    monkeypatch.setattr('vit_plugin.files.os.fsync', full)
     with pytest.raises(SystemExit, match='the disk is full'):
         tool('train', config(), '--work-dir', tmp_path / 'full')
     assert not list((tmp_path / 'full').glob('*.p*t*'))
@@ -149,9 +149,8 @@ def test_damaged_checkpoint_is_passed_over(config: Callable[..., Path], tool: Ca
 
 # A checkpoint hook that sends SIGKILL to its own process in the middle of writing the third file.
 KILLED = """
-import os, signal, sys
-sys.path.insert(0, 'tools')
-from vit_plugin.hooks import checkpoint
+import os, signal
+from vit_plugin import files
 count = 0
 replace = os.replace
 def kill_at_third(part, path):
@@ -162,7 +161,7 @@ def kill_at_third(part, path):
             file.truncate(os.path.getsize(part) // 2)
         os.kill(os.getpid(), signal.SIGKILL)
     replace(part, path)
-checkpoint.os.replace = kill_at_third
+files.os.replace = kill_at_third
 import runpy
 runpy.run_path('tools/train.py', run_name='__main__')
 """

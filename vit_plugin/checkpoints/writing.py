@@ -1,12 +1,12 @@
 """Writing weights."""
-import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import torch
+
+from vit_plugin.files import written_whole
 
 
 def write_checkpoint(content: Mapping[str, Any], path: str | PathLike) -> None:
@@ -15,19 +15,10 @@ def write_checkpoint(content: Mapping[str, Any], path: str | PathLike) -> None:
     The file appears under its name when it is complete, or not at all.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f'.{path.name}.', delete=False) as file:
-        temporary = Path(file.name)
-    try:
+    with written_whole(path) as file:
         if path.suffix == '.safetensors':
-            from safetensors.torch import save_file  # an optional library
-            save_file({key: value.contiguous().clone() for key, value in content.items()},
-                      temporary, metadata={'format': 'pt'})
+            from safetensors.torch import save  # an optional library
+            file.write(save({key: value.contiguous().clone() for key, value in content.items()},
+                            metadata={'format': 'pt'}))
         else:
-            torch.save(dict(content), temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # temporary files are private
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            torch.save(dict(content), file)

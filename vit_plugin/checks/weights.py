@@ -1,13 +1,13 @@
 """Whether a checkpoint fits the model and the optimizer that go on from it."""
 import re
 
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
 from vit_plugin.errors import UserError
 from vit_plugin.wording import shorten
+from vit_plugin.wrappers import unwrap
 
 
 def check_weights(runner: Runner, checkpoint: dict) -> None:
@@ -19,9 +19,7 @@ def check_weights(runner: Runner, checkpoint: dict) -> None:
     Raises:
         UserError: the checkpoint lacks weights of the model, or has them in other shapes.
     """
-    model = runner.model
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
+    model = unwrap(runner.model)
     weights = {name.removeprefix('module.'): value
                for name, value in checkpoint.get('state_dict', checkpoint).items()}
     try:

@@ -6,11 +6,11 @@ import torch
 from mmengine.device import is_cuda_available
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
+from vit_plugin.wrappers import unwrap
 
 from .distilled import DistilledModel
 from .frozen import OUTPUT
@@ -46,7 +46,7 @@ class TeacherCheckHook(Hook):
     @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
         """Score the teacher."""
-        model = unwrap(runner, type(self).__name__)
+        model = student_of(runner, type(self).__name__)
         if OUTPUT not in model.teacher.taps:
             raise UserError('TeacherCheckHook scores a classifier, but nothing is learnt of the '
                             "teacher's scores here: leave the hook out")
@@ -112,7 +112,7 @@ class DistillationScheduleHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that model and length of training fit."""
-        distillation: Any = unwrap(runner, type(self).__name__).distillation
+        distillation: Any = student_of(runner, type(self).__name__).distillation
         if not isinstance(distillation, Distillation):
             raise UserError('DistillationScheduleHook schedules a single loss, but there are '
                             f'{len(distillation)}')
@@ -126,7 +126,7 @@ class DistillationScheduleHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Set weight and temperature, and log them."""
-        distillation: Any = unwrap(runner, type(self).__name__).distillation
+        distillation: Any = student_of(runner, type(self).__name__).distillation
         now, total = ((runner.epoch, runner.max_epochs) if self.by_epoch
                       else (runner.iter, runner.max_iters))
         steps = total - self.off_last
@@ -153,7 +153,7 @@ class TeacherTimeHook(Hook):
         self.cuda = is_cuda_available()
         self.calls: list[tuple[Any, Any]] = []
         self.last_step: float | None = None
-        for teacher in unwrap(runner, type(self).__name__).teachers:
+        for teacher in student_of(runner, type(self).__name__).teachers:
             teacher.entry.register_forward_pre_hook(self.start)
             teacher.entry.register_forward_hook(self.stop)
 
@@ -198,9 +198,9 @@ def interpolate(ends: tuple[float, float], progress: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * progress
 
 
-def unwrap(runner: Runner, hook: str) -> DistilledModel:
-    """The runner's model without DDP's wrapper, or `ValueError` if it has no teacher."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+def student_of(runner: Runner, hook: str) -> DistilledModel:
+    """The runner's model without wrappers, or `ValueError` if it has no teacher."""
+    model = unwrap(runner.model)
     if not isinstance(model, DistilledModel):
         raise UserError(f'{hook} needs a vit_plugin.DistilledClassifier or Distilled, '
                         f'got {type(model).__name__}')

@@ -1,6 +1,5 @@
 """The teacher's scores on disk: computed by the first run, read by every later one."""
 import json
-import os
 import zlib
 from math import log
 from pathlib import Path
@@ -13,6 +12,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor
 
 from vit_plugin.errors import UserError
+from vit_plugin.files import written_whole
 
 from .finite import require_finite
 from .frozen import Teacher
@@ -147,10 +147,8 @@ def check_header(path: Path, header: dict[str, int]) -> None:
                             "equal (the seed is the config's randomness=dict(seed=...)), or "
                             'store these in another folder')
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix('.part')
-    part.write_text(json.dumps(header))
-    os.replace(part, path)
+    with written_whole(path) as file:
+        file.write(json.dumps(header).encode())
 
 
 def checksum(teacher: Teacher) -> int:

@@ -1,5 +1,4 @@
 """Checkpoints that survive being killed while one is written."""
-import os
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -8,29 +7,21 @@ import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
+from vit_plugin.files import written_whole
 from vit_plugin.registry import HOOKS
+from vit_plugin.wrappers import unwrap
 
 
 class AtomicBackend(LocalBackend):
     """mmengine's local files, written beside their place and moved there when complete."""
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        part = Path(f'{filepath}.part')
-        part.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(part, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, filepath)
-        except BaseException:  # a full disk must not stay full
-            part.unlink(missing_ok=True)
-            raise
+        with written_whole(filepath) as file:
+            file.write(obj)
 
 
 register_backend('vit_plugin.atomic', AtomicBackend, force=True)
@@ -135,8 +126,3 @@ def pending_gradients(model: nn.Module) -> dict[str, Tensor]:
             all_reduce(gradients[name], 'mean')
             gradients[name] = gradients[name].cpu()
     return gradients
-
-
-def unwrap(model: Any) -> nn.Module:
-    """The model without DDP's wrapper."""
-    return model.module if is_model_wrapper(model) else model
