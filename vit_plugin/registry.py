@@ -22,6 +22,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.detection': 'mmdet',
     'vit_plugin.hooks': 'opencv-python',
     'vit_plugin.checks': 'opencv-python',
+    'vit_plugin.reproducibility': 'opencv-python',
     'vit_plugin.datasets': 'mmcv',
     'vit_plugin.transforms.crop': 'mmpretrain',
     'vit_plugin.transforms.augment': 'mmpretrain',

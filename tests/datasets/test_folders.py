@@ -12,7 +12,7 @@ from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from tests.conftest import WNIDS
-from tests.datasets.test_seeding import build_loader, pixels
+from tests.reproducibility.test_sampling import build_loader, pixels
 from vit_plugin.datasets import LoadImage
 
 ORDER = dict(type='DefaultSampler', shuffle=True)

@@ -10,10 +10,11 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from tests.datasets.test_seeding import pixels
-from vit_plugin.datasets import SeededDataset, packed
+from tests.reproducibility.test_sampling import pixels
+from vit_plugin.datasets import packed
 from vit_plugin.datasets.packed import HuggingFaceImages, ShardSampler, TarImages
 from vit_plugin.registry import DATASETS
+from vit_plugin.reproducibility import SeededDataset
 
 PIPELINE = [dict(type='vit_plugin.LoadRandomResizedCrop', scale=16),
             dict(type='mmpretrain.PackInputs')]

@@ -105,7 +105,7 @@ def openmmlab(scope: str, transforms: list[Any], annotation: dict, seeded: bool)
     """A pipeline of configs, as a data set calls it; ours seeds each sample."""
     from mmengine.registry import TRANSFORMS, DefaultScope
 
-    from vit_plugin.hooks.seeding import seed_generators
+    from vit_plugin.reproducibility.seeding import seed_generators
     __import__(f'{scope}.datasets')
     with DefaultScope.overwrite_default_scope(scope):
         built = [TRANSFORMS.build(transform) for transform in transforms]

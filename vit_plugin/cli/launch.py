@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from mmengine.config import Config
@@ -14,30 +13,8 @@ from mmengine.runner import Runner
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.checks import CheckHook
 from vit_plugin.errors import UserError
+from vit_plugin.reproducibility.checkpoints import is_whole
 from vit_plugin.wording import did_you_mean
-
-
-def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
-    """The newest whole checkpoint of a run, and the newer ones that are damaged."""
-    pointer = work_dir / 'last_checkpoint'
-    last = pointer.read_text().strip() if pointer.is_file() else ''
-    folder = Path(last).parent if last else work_dir  # CheckpointHook's out_dir may differ
-    found = [path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)]
-    damaged: list[Path] = []
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        if is_whole(path):
-            return path, damaged
-        damaged.append(path)
-    return None, damaged
-
-
-def is_whole(path: Path) -> bool:
-    """Whether the checksums of a checkpoint, which torch writes as a zip archive, are right."""
-    try:
-        with ZipFile(path) as archive:
-            return archive.testzip() is None
-    except BadZipFile:
-        return False
 
 
 def check_checkpoint(path: str) -> None:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from vit_plugin.checkpoints import CheckpointError
 from vit_plugin.errors import UserError
+from vit_plugin.reproducibility.checkpoints import find_checkpoint
 
 from .arguments import make_parser, parse
 from .config import load_config
@@ -17,7 +18,6 @@ from .launch import (
     build_runner,
     check_checkpoint,
     check_hook,
-    find_checkpoint,
     former_config,
     leave_processes,
 )

@@ -2,6 +2,7 @@
 from inspect import signature
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
@@ -126,3 +127,26 @@ def pending_gradients(model: nn.Module) -> dict[str, Tensor]:
             all_reduce(gradients[name], 'mean')
             gradients[name] = gradients[name].cpu()
     return gradients
+
+
+def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint of a run, and the newer ones that are damaged."""
+    pointer = work_dir / 'last_checkpoint'
+    last = pointer.read_text().strip() if pointer.is_file() else ''
+    folder = Path(last).parent if last else work_dir  # CheckpointHook's out_dir may differ
+    found = [path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)]
+    damaged: list[Path] = []
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+        if is_whole(path):
+            return path, damaged
+        damaged.append(path)
+    return None, damaged
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the checksums of a checkpoint, which torch writes as a zip archive, are right."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except BadZipFile:
+        return False

@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import Runner
 from torch import Tensor
 
-from vit_plugin.datasets import Draw, SeededDataset
+from vit_plugin.reproducibility import Draw, SeededDataset
 
 PIPELINE = [
     dict(type='vit_plugin.LoadImage'),

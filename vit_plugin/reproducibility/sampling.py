@@ -11,8 +11,9 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import Dataset, Sampler
 
 from vit_plugin.errors import UserError
-from vit_plugin.hooks.seeding import seed_generators
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
+
+from .seeding import seed_generators
 
 
 class Draw(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from vit_plugin.hooks.checkpoint import AtomicCheckpointHook, pending_gradients
+from vit_plugin.reproducibility.checkpoints import AtomicCheckpointHook, pending_gradients
 
 CONFIG = """
 _base_ = '{root}/configs/classification/deit-base_8xb128_in1k.py'
@@ -106,7 +106,7 @@ def test_pending_gradients_are_averaged_over_processes(monkeypatch: pytest.Monke
         else:
             assert op == 'mean'
             data.add_(3).div_(2)
-    monkeypatch.setattr('vit_plugin.hooks.checkpoint.all_reduce', all_reduce)
+    monkeypatch.setattr('vit_plugin.reproducibility.checkpoints.all_reduce', all_reduce)
     found = pending_gradients(model)
     assert {name: value.tolist() for name, value in found.items()} == {
         '0.weight': [[2., 2.]], '1.weight': [[1.5, 1.5]]}
