@@ -100,3 +100,14 @@ def test_stock_config_trains(write: Callable[[Path, Path], str], data: str, metr
     assert (work / 'iter_2.pth').is_file()
     assert ("arguments are read as mmpretrain's" in log) == (write is classifier)
     assert ("SwinTransformer <- '" in log) == (write is segmentor)
+
+
+@pytest.mark.usefixtures('fast')
+def test_what_cannot_be_done_is_named(stopped: Callable[..., str], tmp_path: Path,
+                                      coco: Path) -> None:
+    config = tmp_path / 'stock.py'
+    config.write_text(detector(coco, tmp_path))
+    said = stopped('train', config, '--work-dir', tmp_path / 'work', '--cfg-options',
+                   'model.backbone.type=vit_plugin.SwinTransformer',
+                   'model.backbone.strides=(4,2,2,1)')
+    assert 'strides=(4, 2, 2, 1) is not supported: the first must be patch_size=4' in said
