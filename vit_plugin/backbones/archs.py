@@ -10,6 +10,7 @@ DEIT: dict[str, dict[str, Any]] = {
     'small': dict(embed_dims=384, num_layers=12, num_heads=6,  feedforward_channels=1536),
     'base':  dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
 }
+DEIT |= {f'deit-{name}': sizes for name, sizes in DEIT.items()}  # mmpretrain's names for them
 
 # Swin, section 3.3 ("Architecture Variants").
 SWIN: dict[str, dict[str, Any]] = {
