@@ -111,8 +111,8 @@ def test_a_detector_of_another_kind_teaches(coco: Path, tmp_path: Path) -> None:
     """A RetinaNet's neck starts at stride 8, that of a Mask R-CNN at 4."""
     dense = Dense(RETINANET, coco, tmp_path, teacher_path=DETECTOR)
     loss = dict(type='vit_plugin.PKD')
-    with pytest.raises(ValueError, match=r'PKD cannot compare .*student, .*\(1, 64, 16, 16\).* '
-                                         r'MaskRCNN, .*\(1, 64, 32, 32\).*same'):
+    with pytest.raises(ValueError, match=r'PKD cannot compare .*student, .*\(1, 64, 16, 20\).* '
+                                         r'MaskRCNN, .*\(1, 64, 32, 40\).*same'):
         dense.distilled(loss)
     model = dense.distilled(dict(loss, student='neck[:4]', teacher='neck[1:5]'),
                             dict(loss, student='neck[1]', teacher='neck[1]', resize=True))
@@ -222,10 +222,10 @@ def test_weight_0_runs_no_teacher(detector: Dense) -> None:
     (dict(type='PKD', teacher='neck.fpn'), r"MaskRCNN has no module 'neck\.fpn'"),
     (dict(type='PKD', student='neck[9]'), r"no output 'neck\[9\]': there are 5"),
     (dict(type='PKD', student='neck[0]', teacher='neck'),
-     r"'neck\[0\]' of the student.*\(1, 64, 32, 32\)\], with 'neck' of the teacher MaskRCNN.*"
+     r"'neck\[0\]' of the student.*\(1, 64, 32, 40\)\], with 'neck' of the teacher MaskRCNN.*"
      'as many of both'),
     (dict(type='PKD', student='backbone[0]', teacher='neck[0]'),
-     r'\(1, 8, 32, 32\).*\(1, 64, 32, 32\).*channels and size must be the same'),
+     r'\(1, 8, 32, 40\).*\(1, 64, 32, 40\).*channels and size must be the same'),
     (dict(type='MGD', student='neck[1]', teacher='neck[0]'), 'must be maps of one size'),
     (dict(type='HardDistillation'), 'which those of DistilledMaskRCNN are is not obvious'),
     (dict(type='HardDistillation', student='neck[0]', teacher='neck[0]'),
@@ -256,7 +256,7 @@ def test_a_teacher_of_another_task_is_refused(detector: Dense, checkpoint: Path)
     config = dict(detector.config.model, type='vit_plugin.Distilled', student_type='MaskRCNN',
                   teacher=teacher_config(checkpoint=str(checkpoint)),
                   distillation=dict(type='vit_plugin.PKD'))
-    with pytest.raises(ValueError, match=r'of the student.*\(1, 64, 32, 32\).*ImageClassifier'), \
+    with pytest.raises(ValueError, match=r'of the student.*\(1, 64, 32, 40\).*ImageClassifier'), \
             DefaultScope.overwrite_default_scope('mmdet'):
         MODELS.build(config)
 

@@ -9,7 +9,7 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner
 from torch import nn
 
-from tests.distillation.conftest import student_config
+from tests.distillation.conftest import student_config, teacher_config
 
 SWIN = dict(type='vit_plugin.SwinTransformer', window_size=2, out_indices=(1,), img_size=32,
             arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)))
@@ -134,6 +134,38 @@ def test_anything_importable_teaches(teacher: dict, tap: str | None, shape: tupl
         mean, std = (torch.tensor(PIXELS[key]) for key in ('mean', 'std'))
         torch.testing.assert_close(model.teacher.outputs(images)[tap][0],
                                    images.mean((2, 3)) * std + mean)
+
+
+def test_maps_with_channels_last_are_told_from_others() -> None:
+    """timm's Swin puts out (B, h, w, C), and so do the stages inside of the plugin's."""
+    teacher = dict(type='timm.create_model', model_name='swin_tiny_patch4_window7_224',
+                   features_only=True, embed_dim=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1),
+                   window_size=2, img_size=64, resize=64, checkpoint=None)
+    model = MODELS.build(unlabelled(
+        backbone=dict(SWIN, drop_path_rate=0.), teacher=teacher, distillation=dict(
+            type='vit_plugin.FeatureDistillation', student='backbone.stages.1', teacher='[1]')))
+    assert model.distillation.project.weight.shape == (16, 16)
+    images = torch.randn(2, 3, 32, 48)
+    loss = model.loss(images)['loss_distill']
+    teacher_map = model.teacher.model(model.teacher.pixels(images))[1].permute(0, 3, 1, 2)
+    assert teacher_map.shape == (2, 16, 8, 8)
+    seen = []
+    model.backbone.stages[1].register_forward_hook(lambda *args: seen.append(args[2]))
+    model.extract_feat(images)
+    expected = model.distillation(seen[0].permute(0, 3, 1, 2), teacher_map)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_types_may_be_classes(checkpoint: Path) -> None:
+    """As in configs that import what they name."""
+    from mmpretrain.models import ImageClassifier
+
+    from vit_plugin.distillation import FeatureDistillation
+    model = MODELS.build(unlabelled(
+        student_type=ImageClassifier,
+        teacher=teacher_config(type=ImageClassifier, checkpoint=str(checkpoint)),
+        distillation=dict(type=FeatureDistillation, teacher='backbone')))
+    assert model.loss(torch.randn(2, 3, 32, 32))['loss_distill'] > 0
 
 
 def test_hugging_face_model_teaches(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from vit_plugin.registry import MODELS
 
 from .frozen import OUTPUT, Teacher, find_entry, find_size
 from .losses import Distillation
-from .taps import Tap, Watch, as_map, find_module
+from .taps import Tap, Watch, as_map, find_module, is_channels_last
 
-# Pixels of the empty image that is run once: every stride up to 128 tells its map from the others.
-PROBE = (128, 128)
+# Height and width of the empty image that is run once: the map of every stride up to 128 differs
+# from the others, and few widths of layers have the proportion of the sides (`is_channels_last`).
+PROBE = (128, 160)
 # What a loss's config says to the mechanism, not to the loss.
 PLACES = ('student', 'teacher', 'of')
 
@@ -26,6 +27,7 @@ class Pair(NamedTuple):
     student: Tap
     teacher: Teacher
     tap: Tap
+    channels_last: dict[tuple[str, int], bool]  # by side and output, as seen at first
 
     @property
     def weight(self) -> float:
@@ -51,12 +53,18 @@ class Pair(NamedTuple):
 
     def as_maps(self, kind: type[Distillation], student: list[Tensor], teacher: list[Tensor],
                 image: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Both sides, tokens as maps where the loss takes maps."""
+        """Both sides, tokens and (B, h, w, C) as (B, C, h, w) where the loss takes maps."""
         if 4 not in kind.dims:
             return student, teacher
         size = (image.shape[2], image.shape[3])
-        return ([as_map(x, size) for x in student],
-                [as_map(x, self.teacher.pixels.resize or size) for x in teacher])
+        return (self.maps_of('student', student, size),
+                self.maps_of('teacher', teacher, self.teacher.pixels.resize or size))
+
+    def maps_of(self, side: str, outputs: list[Tensor], size: tuple[int, int]) -> list[Tensor]:
+        """The maps of one side, whose image has this size."""
+        for i, x in enumerate(outputs):
+            self.channels_last.setdefault((side, i), is_channels_last(x, size))
+        return [as_map(x, size, self.channels_last[side, i]) for i, x in enumerate(outputs)]
 
     def check(self, student: list[Tensor], teacher: list[Tensor], grids: bool = True) -> None:
         """Raise `ValueError` unless both match (without ``grids``: but for height and width).
@@ -88,7 +96,7 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
         ValueError: what a loss compares does not exist, or does not match; both sides are named.
     """
     pairs = [Pair([], find_tap(config, 'student', student), teacher,
-                  find_tap(config, 'teacher', teacher.model))
+                  find_tap(config, 'teacher', teacher.model), {})
              for config in configs for teacher in teachers_of(config, teachers)]
     asked = [config for config in configs for _ in teachers_of(config, teachers)]
     for teacher in teachers:

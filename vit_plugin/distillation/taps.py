@@ -113,16 +113,28 @@ def flatten(outputs: Any) -> list[Tensor]:
     return [tensor for item in outputs for tensor in flatten(item)]
 
 
-def as_map(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """Tokens (B, N, C) of an image of (height, width) -> their map (B, C, h, w); others stay.
+def is_channels_last(features: Tensor, size: tuple[int, int]) -> bool:
+    """Whether features of an image of (height, width) can be (B, h, w, C) and no (B, C, h, w).
+
+    A grid has the proportions of the image, up to the rounding of both sides.
+    """
+    def is_grid(rows: int, columns: int) -> bool:
+        return abs(rows * size[1] - columns * size[0]) < max(size)
+
+    return features.ndim == 4 and not is_grid(*features.shape[2:]) and is_grid(*features.shape[1:3])
+
+
+def as_map(features: Tensor, size: tuple[int, int], channels_last: bool = False) -> Tensor:
+    """(B, h, w, C), or tokens (B, N, C), of an image of (height, width) -> (B, C, h, w).
 
     Class, distillation and register tokens come first, as in every common ViT, and are left out.
+    Others stay as they are.
 
     Raises:
         ValueError: N fits no grid of square patches.
     """
     if features.ndim != 3:
-        return features
+        return features.permute(0, 3, 1, 2) if channels_last else features
     height, width = size
     count = features.shape[1]
     for extra in range(min(count, 17)):

@@ -56,7 +56,8 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
         teacher = {key: value for key, value in teacher.items()
                    if key not in (*options, 'store')}
     model_cfg, checkpoint = parse_teacher(teacher)
-    toolkit = str(model_cfg.get('type')).split('.')[0]
+    kind = model_cfg.get('type')  # a class in configs that import what they name
+    toolkit = str(getattr(kind, '__module__', kind)).split('.')[0]
     scope = model_cfg.pop('_scope_', toolkit if toolkit in TOOLKITS else scope)
     with DefaultScope.overwrite_default_scope(scope):
         model = build_model(model_cfg)
@@ -76,8 +77,10 @@ def build_model(config: dict[str, Any]) -> nn.Module:
     if 'function' in config:
         bare: nn.Module = Function(config.pop('function'))
     else:
-        with MODELS.switch_scope_and_registry(None) as registry:
-            kind = registry.get(config['type'])
+        kind = config['type']
+        if isinstance(kind, str):
+            with MODELS.switch_scope_and_registry(None) as registry:
+                kind = registry.get(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return MODELS.build(config)
         pixels = config.pop('data_preprocessor', None)
