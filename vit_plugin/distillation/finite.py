@@ -10,7 +10,8 @@ class FiniteCheck:
     """Raises `ValueError` where a teacher's outputs hold NaN or infinity.
 
     On a GPU no step waits for the answer: it is read at the next call, so the run stops one
-    iteration later, and the error names the iteration that it is of.
+    iteration later, and the error names the iteration that it is of. That of a run's last
+    iteration is not read.
     """
 
     def __init__(self) -> None:
