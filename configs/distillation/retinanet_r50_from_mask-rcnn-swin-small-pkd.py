@@ -15,3 +15,11 @@ model = dict(
                    'mask_rcnn_swin-s-p4-w7_fpn_fp16_ms-crop-3x_coco/'
                    'mask_rcnn_swin-s-p4-w7_fpn_fp16_ms-crop-3x_coco_20210903_104808-b92c91f1.pth'),
     distillation=dict(type='vit_plugin.PKD', student='neck[:4]', teacher='neck[:4]', resize=True))
+# Reproducible, and bitwise the same after a resume.
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='vit_plugin.SeededSampler',
+                 sampler=dict(type='DefaultSampler', shuffle=True)),
+    dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
+                 dataset=_base_.train_dataloader.dataset))
+custom_hooks = [dict(type='vit_plugin.SeedHook')]
+default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'))

@@ -102,6 +102,7 @@ def fewer(value: Any) -> None:
 
 def use_data(dataset: Any, data: Path) -> None:
     """Read the tests' tiny COCO or ADE data instead of the real ones."""
+    dataset = dataset.get('dataset', dataset)
     dataset.data_root = str(data)
     if dataset.type.endswith('CocoDataset'):
         dataset.update(ann_file='annotations.json', data_prefix=dict(img='images/'),

@@ -52,9 +52,9 @@ def shallow(backbone: Any) -> None:
 
 
 @pytest.mark.parametrize('path', DENSE, ids=lambda path: path.stem)
-def test_dense_config_trains_and_evaluates(path: Path, coco: Path, ade: Path, tmp_path: Path,
-                                           tool: Callable[..., None],
-                                           capfd: pytest.CaptureFixture) -> None:
+def test_dense_config_trains_evaluates_and_resumes(
+        path: Path, coco: Path, ade: Path, tmp_path: Path, tool: Callable[..., None],
+        capfd: pytest.CaptureFixture) -> None:
     segments = 'upernet' in path.stem
     data = ade if segments else coco
     cfg = shrunk(path, data)
@@ -65,12 +65,23 @@ def test_dense_config_trains_and_evaluates(path: Path, coco: Path, ade: Path, tm
                    tmp_path / 'teacher.pth')
     cfg.model.teacher = dict(config=str(tmp_path / 'teacher.py'),
                              checkpoint=str(tmp_path / 'teacher.pth'))
+    cfg.randomness = dict(seed=0)
+    if segments:
+        cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
+    else:
+        cfg.train_cfg.max_epochs = 2
     cfg.dump(tmp_path / 'small.py')
-    tool('train', tmp_path / 'small.py', '--work-dir', tmp_path / 'work')
-    saved = torch.load((tmp_path / 'work/last_checkpoint').read_text(), weights_only=False)
+    run = ('train', tmp_path / 'small.py', '--work-dir')
+    tool(*run, tmp_path / 'whole')
+    name = 'iter' if segments else 'epoch'
+    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / f'whole/{name}_1.pth')
+    saved, resumed = (torch.load(tmp_path / work / f'{name}_2.pth', weights_only=False)
+                      for work in ('whole', 'resumed'))
     assert 'train/loss_distill' in saved['message_hub']['log_scalars']
     assert not any(key.startswith(('teacher', 'distillation')) for key in saved['state_dict'])
     assert ('mIoU:' if segments else 'coco/bbox_mAP:') in ''.join(capfd.readouterr())
+    for key, value in saved['state_dict'].items():
+        assert torch.equal(value, resumed['state_dict'][key]), key
 
 
 @pytest.mark.parametrize('path', UNLABELLED, ids=lambda path: path.stem)

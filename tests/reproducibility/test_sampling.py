@@ -1,12 +1,13 @@
 """The same pixels whatever the workers, epochs before, and position in a run."""
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
-from vit_plugin.reproducibility import Draw, SeededDataset
+from vit_plugin.reproducibility import Draw, SeededDataset, SeedHook
 
 PIPELINE = [
     dict(type='vit_plugin.LoadImage'),
@@ -78,3 +79,38 @@ def test_plain_index_is_refused(image_folder: Path) -> None:
     with pytest.raises(ValueError, match=r'takes a Draw, got 3: .*SeededSampler'):
         SeededDataset([0])[3]
     assert SeededDataset([7])[Draw(0, 0, 0)] == 7
+
+
+class Photos:
+    """Two wide images, two narrow ones, and so on."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def full_init(self) -> None:
+        pass
+
+    def get_data_info(self, index: int) -> dict:
+        return dict(width=30 if index % 4 < 2 else 10, height=20)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def test_batches_of_one_proportion() -> None:
+    """mmdet's batch sampler asks for the images' sizes, and reorders what is drawn."""
+    sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
+    loader = Runner.build_dataloader(dict(
+        batch_size=2, num_workers=0, batch_sampler=dict(type=sampler),
+        sampler=dict(type='vit_plugin.SeededSampler',
+                     sampler=dict(type='DefaultSampler', shuffle=True)),
+        dataset=dict(type='vit_plugin.SeededDataset', dataset=Photos())), seed=0)
+    batches = [list(map(int, batch)) for batch in loader]
+    assert {index for batch in batches for index in batch} == set(range(8))
+    assert all((first % 4 < 2) == (second % 4 < 2) for first, second in batches)
+    runner = SimpleNamespace(train_dataloader=loader, iter=6, epoch=1,
+                             train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
+    with pytest.raises(RuntimeError, match=r'2 iterations behind .* epoch 2.*AspectRatioBatch'):
+        SeedHook().before_train_epoch(runner)
+    runner.iter = 4
+    SeedHook().before_train_epoch(runner)

@@ -39,6 +39,7 @@ class SeededSampler(Sampler):
 
     def __init__(self, dataset: Dataset, sampler: dict, seed: int | None = None) -> None:
         self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
+        self.dataset = dataset  # where mmdet's batch samplers look for the images' proportions
         self.size = len(dataset)  # type: ignore[arg-type]
         self.num_repeats = getattr(self.sampler, 'num_repeats', 1)
         self.rank, self.world_size = get_dist_info()
@@ -92,6 +93,10 @@ class SeededDataset(Dataset):
 
     def __len__(self) -> int:
         return len(self.dataset)
+
+    def get_data_info(self, draw: Draw) -> dict:
+        """What the data set knows of a sample before it is loaded."""
+        return self.dataset.get_data_info(draw.sample)
 
     @property
     def metainfo(self) -> dict:

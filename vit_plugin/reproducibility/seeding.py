@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch.utils.data import BatchSampler
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
@@ -51,6 +52,11 @@ class SeedHook(Hook):
                     f'the checkpoint lies {done} iterations behind the start of epoch '
                     f'{runner.epoch + 1}; to go on there, the training data needs '
                     "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+            if type(loader.batch_sampler) is not BatchSampler:
+                raise RuntimeError(
+                    f'the checkpoint lies {done} iterations behind the start of epoch '
+                    f'{runner.epoch + 1}, and which samples were drawn by then is not known of '
+                    f"{type(loader.batch_sampler).__name__}: go on from an epoch's checkpoint")
             sampler.advance(done * loader.batch_sampler.batch_size)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
