@@ -26,6 +26,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.datasets': 'mmcv',
     'vit_plugin.transforms.crop': 'mmpretrain',
     'vit_plugin.transforms.augment': 'mmpretrain',
+    'vit_plugin.transforms.segmentation': 'mmseg',
     'vit_plugin.datasets.folders': 'mmpretrain',
     'vit_plugin.datasets.packed': 'mmpretrain',
     'vit_plugin.datasets.coco': 'mmdet',

@@ -17,8 +17,8 @@ from mmpretrain.datasets import transforms as stock
 
 from vit_plugin.registry import TRANSFORMS
 
-# All values of a pixel, as a grey image.
-RAMP = np.arange(256, dtype=np.uint8).reshape(1, 256)
+from .planes import RAMP, to_planes
+
 BLUR = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
 
@@ -87,11 +87,8 @@ class PackInputs(stock.PackInputs):
 
     @staticmethod
     def format_input(input_: Any) -> Any:
-        if not (isinstance(input_, np.ndarray) and input_.ndim == 3 and input_.dtype == np.uint8):
-            return stock.PackInputs.format_input(input_)
-        planes = np.empty((input_.shape[2], *input_.shape[:2]), np.uint8)
-        cv2.split(input_, list(planes))
-        return torch.from_numpy(planes)
+        return stock.PackInputs.format_input(
+            to_planes(input_) if isinstance(input_, np.ndarray) else input_)
 
 
 def draw(operation: Any) -> float:
