@@ -24,6 +24,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.checks': 'opencv-python',
     'vit_plugin.reproducibility': 'opencv-python',
     'vit_plugin.datasets': 'mmcv',
+    'vit_plugin.transforms.common': 'mmcv',
     'vit_plugin.transforms.crop': 'mmpretrain',
     'vit_plugin.transforms.augment': 'mmpretrain',
     'vit_plugin.transforms.segmentation': 'mmseg',

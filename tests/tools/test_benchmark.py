@@ -70,16 +70,16 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
               capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, 'argv', [
-        'benchmark.py', 'load:imagenet:32:2', '--rounds', '2', '--images',
+        'benchmark.py', 'load:imagenet:32:2', 'load:ade20k:64:2', '--rounds', '2', '--images',
         str(image_folder / 'dark')])
     threads = torch.get_num_threads()
     benchmark.main()
     assert torch.get_num_threads() == threads
     out = capsys.readouterr().out
     assert 'without' not in out
-    for title in loading.RECIPES['imagenet']:
+    for title in (*loading.RECIPES['imagenet'], 'mmseg'):
         assert f'\n  {title} ' in out
-    with pytest.raises(LookupError, match="no recipe 'cifar': there are imagenet"):
+    with pytest.raises(LookupError, match="no recipe 'cifar': there are imagenet, ade20k"):
         loading.steps('cifar', 32, image_folder, 1)
 
 

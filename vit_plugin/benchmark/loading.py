@@ -4,6 +4,7 @@ Each step prepares all images once, on one core. All pipelines of a recipe draw 
 distributions; which random numbers they get differs.
 """
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -101,7 +102,8 @@ def find_photographs() -> Iterator[Path]:
             yield from (path for path in paths if path.exists())
 
 
-def openmmlab(scope: str, transforms: list[Any], annotation: dict, seeded: bool) -> Pipeline:
+def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict],
+              seeded: bool) -> Pipeline:
     """A pipeline of configs, as a data set calls it; ours seeds each sample."""
     from mmengine.registry import TRANSFORMS, DefaultScope
 
@@ -114,11 +116,25 @@ def openmmlab(scope: str, transforms: list[Any], annotation: dict, seeded: bool)
     def pipeline(file: Path) -> Any:
         if seeded:
             seed_generators(0, 0, next(draws), devices=False)
-        results = dict(annotation, img_path=str(file))
+        results = dict(annotate(file), img_path=str(file))
         for transform in built:
             results = transform(results)
         return results
     return pipeline
+
+
+def annotate_class(file: Path) -> dict:
+    return dict(gt_label=0)
+
+
+def annotate_regions(folder: Path, file: Path) -> dict:
+    """A label map of 8 classes, regions of equal brightness."""
+    path = folder / f'{file.stem}.png'
+    if not path.exists():
+        with Image.open(file) as image:
+            brightness = cv2.blur(np.asarray(image.convert('L')), (25, 25))
+        Image.fromarray(brightness // 32 + 1).save(path)
+    return dict(seg_map_path=str(path), label_map=None, reduce_zero_label=True, seg_fields=[])
 
 
 def imagenet(size: int) -> list[dict]:
@@ -130,7 +146,7 @@ def imagenet(size: int) -> list[dict]:
 
 
 def plugin_imagenet(size: int) -> Pipeline:
-    return openmmlab('mmpretrain', imagenet(size), dict(gt_label=0), seeded=True)
+    return openmmlab('mmpretrain', imagenet(size), annotate_class, seeded=True)
 
 
 def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
@@ -140,7 +156,7 @@ def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
     load: list[dict] = [
         dict(type='LoadImageFromFile', imdecode_backend=decoder),
         dict(type='RandomResizedCrop', scale=size, backend='pillow', interpolation='bicubic')]
-    return openmmlab('mmpretrain', load + augment, dict(gt_label=0), seeded=False)
+    return openmmlab('mmpretrain', load + augment, annotate_class, seeded=False)
 
 
 def timm_imagenet(size: int, prefetcher: bool = False) -> Pipeline:
@@ -175,10 +191,28 @@ def torchvision_imagenet(size: int) -> Pipeline:
     return lambda file: transform(decode_image(str(file), ImageReadMode.RGB))
 
 
+def segmentation(size: int, plugin: bool) -> Pipeline:
+    """The pipeline of the ADE20K configs, or mmseg's, with crops of another size."""
+    from mmengine.config import Config
+    pipeline = Config.fromfile(CONFIGS / '_base_/segmentation/ade20k_512x512.py').train_pipeline
+    pipeline[3].scale, pipeline[4].crop_size = (4 * size, size), (size, size)
+    if not plugin:
+        names = {'vit_plugin.RandomCropWithLabels': 'RandomCrop'}
+        pipeline = [dict(transform, type=names.get(
+            transform.type, transform.type.removeprefix('vit_plugin.')))
+            for transform in pipeline if transform.type != 'vit_plugin.CheckLabels']
+    folder = tempfile.TemporaryDirectory()
+    run = openmmlab('mmseg', pipeline, partial(annotate_regions, Path(folder.name)), plugin)
+    run.folder = folder  # type: ignore[attr-defined]  # which is removed with the pipeline
+    return run
+
+
 RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
     'imagenet': {
         'plugin': plugin_imagenet, 'mmpretrain': mmpretrain_imagenet,
         'mmpretrain Pillow': partial(mmpretrain_imagenet, decoder='pillow'),
         'timm': timm_imagenet, 'timm prefetcher': partial(timm_imagenet, prefetcher=True),
         'torchvision v2': torchvision_imagenet},
+    'ade20k': {'plugin': partial(segmentation, plugin=True),
+               'mmseg': partial(segmentation, plugin=False)},
 }

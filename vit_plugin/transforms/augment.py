@@ -1,6 +1,6 @@
-"""mmpretrain's flips, RandAugment and erasing, with less work for a pixel; they need mmpretrain.
+"""mmpretrain's RandAugment, erasing and packing, with less work for a pixel; they need mmpretrain.
 
-What is drawn, and in which order, stays mmpretrain's: the same random numbers give the same flips,
+What is drawn, and in which order, stays mmpretrain's: the same random numbers give the same
 operations, magnitudes and boxes.
 """
 from collections.abc import Callable
@@ -11,32 +11,14 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from mmcv.transforms import RandomFlip as StockFlip
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.datasets import transforms as stock
 
 from vit_plugin.registry import TRANSFORMS
 
-from .planes import RAMP, to_planes
+from .common import RAMP, to_planes
 
 BLUR = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
-
-
-@TRANSFORMS.register_module()
-class RandomFlip(StockFlip):
-    """mmcv's ``RandomFlip``, which leaves a contiguous image."""
-
-    @cache_randomness
-    def _choose_direction(self) -> str | None:
-        if isinstance(self.prob, float) and isinstance(self.direction, str):
-            # What NumPy's choice with probabilities, which mmcv calls, does with the same number.
-            return self.direction if np.random.random_sample() < self.prob else None
-        return super()._choose_direction()
-
-    def _flip(self, results: dict) -> None:
-        image = results['img']
-        super()._flip(results)
-        results['img'] = cv2.flip(image, FLIP_CODES[results['flip_direction']])
 
 
 @TRANSFORMS.register_module()
@@ -172,7 +154,6 @@ def cubic_weights(x: float) -> np.ndarray:
     return np.array([[far[0], near[0], near[1], far[1]]], np.float32)
 
 
-FLIP_CODES = dict(horizontal=1, vertical=0, diagonal=-1)
 POINTWISE = (stock.Invert, stock.Posterize, stock.Solarize, stock.SolarizeAdd, stock.Brightness)
 OPERATIONS: dict[type, Callable[[Any, np.ndarray], np.ndarray]] = {
     stock.AutoContrast: auto_contrast, stock.Equalize: equalize, stock.Contrast: contrast,

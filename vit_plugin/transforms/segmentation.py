@@ -9,7 +9,7 @@ from mmseg.datasets import transforms as stock
 
 from vit_plugin.registry import TRANSFORMS
 
-from .planes import RAMP, to_planes
+from .common import RAMP, to_planes
 
 
 @TRANSFORMS.register_module()

@@ -8,7 +8,7 @@ train_pipeline = [
     dict(type='vit_plugin.CheckLabels', num_classes=150),
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='vit_plugin.RandomCropWithLabels', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='vit_plugin.RandomFlip', prob=0.5),
     dict(type='vit_plugin.PhotoMetricDistortion'),
     dict(type='vit_plugin.PackSegInputs'),
 ]
