@@ -66,3 +66,20 @@ def test_what_cannot_be_decoded(decoder: str) -> None:
     frame = read_frame(content)
     with pytest.raises(ValueError, match=r'.'):
         decode(broken, frame, 40)
+
+
+@pytest.mark.filterwarnings('ignore:Corrupt EXIF data')
+def test_damaged_headers_are_left_to_a_general_decoder() -> None:
+    upright = Image.Exif()
+    upright[0x0112] = 1
+    content = jpeg(picture(64, 48), exif=upright)
+    header = content.index(b'\xff\xda')
+    generator = np.random.default_rng(0)
+    for _ in range(2000):
+        damaged = bytearray(content)
+        for place in generator.integers(3, header, 3):
+            damaged[place] = generator.integers(256)
+        frame = read_frame(bytes(damaged))
+        assert frame is None or frame.height > 0 < frame.width
+    for empty in (b'\xff\xd8\xff\xc0\x00\x02', b'\xff\xd8\xff\xc0\x00\x08\x08\x00\x10\x00\x10\x03'):
+        assert read_frame(empty + b'\xff\xda\x00\x02\xff\xd9') is None

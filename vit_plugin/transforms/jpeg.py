@@ -36,7 +36,7 @@ class Frame(NamedTuple):
 def read_frame(data: bytes) -> Frame | None:
     """The frame header (ITU-T T.81, B.2.2), or ``None`` if the file needs a general decoder.
 
-    That is the case for other formats, CMYK, 12 bits, an EXIF orientation, and truncated files.
+    That is the case for other formats, CMYK, 12 bits, an EXIF orientation, and damaged headers.
     """
     if data[:3] != b'\xff\xd8\xff':
         return None
@@ -45,21 +45,31 @@ def read_frame(data: bytes) -> Frame | None:
         marker, size = data[place + 1], int.from_bytes(data[place + 2:place + 4], 'big')
         segment = data[place + 4:place + 2 + size]
         if marker in (0xC0, 0xC1, 0xC2):  # sequential, extended sequential, progressive
+            if len(segment) < 6 or len(segment) != 6 + 3 * segment[5]:
+                return None
             bits, components = segment[0], segment[5]
             if bits != 8 or components not in (1, 3):
                 return None
             frame = Frame(int.from_bytes(segment[1:3], 'big'), int.from_bytes(segment[3:5], 'big'),
                           place + 5, marker != 0xC2, 8 * max(v & 15 for v in segment[7::3]))
         elif marker == 0xE1 and segment[:4] == b'Exif':
-            exif = Image.Exif()
-            exif.load(segment)
-            if exif.get(EXIF_ORIENTATION, 1) != 1:
+            if orientation(segment) != 1:
                 return None
         elif marker == 0xDA:  # the image itself; behind it must be the marker of its end
             whole = data.rfind(b'\xff\xd9', place) >= 0
             return frame if whole and frame and frame.height and frame.width else None
         place += 2 + size
     return None
+
+
+def orientation(segment: bytes) -> int | None:
+    """The EXIF orientation, 1 where none is given; ``None`` if it cannot be read."""
+    exif = Image.Exif()
+    try:
+        exif.load(segment)
+        return exif.get(EXIF_ORIENTATION, 1)
+    except Exception:  # Pillow raises SyntaxError, struct.error, ... for damaged tags
+        return None
 
 
 def decode(data: bytes, frame: Frame, rows: int, reduction: int = 1) -> np.ndarray:
