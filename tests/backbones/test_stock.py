@@ -126,3 +126,9 @@ def test_small_is_deits(log: pytest.LogCaptureFixture) -> None:
 def test_refusals(arguments: dict, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         build(None, **arguments)
+
+
+def test_own_scope_in_the_dict() -> None:
+    theirs = build('mmpretrain', arch=SWIN, _scope_='mmpretrain')
+    own = build('mmpretrain', arch=SWIN, _scope_='vit_plugin')
+    assert (theirs.out_indices, own.out_indices) == ((3,), (0, 1, 2, 3))

@@ -42,8 +42,11 @@ CASES = {
     'UPerNet': ('mmseg', *SWIN, dict, dict(init_cfg=dict(type='Pretrained', checkpoint='FILE'))),
     'K-Net': ('mmseg', *SWIN, nested, dict(pretrained='FILE')),
     'a Swin': ('mmpretrain', 'SwinTransformer', CLASSIFIER, nested, PREFIX),
-    'MAE': ('mmpretrain', 'VisionTransformer', dict(arch=dict(VIT, feedforward_channels=32)),
+    'MAE': ('mmpretrain', 'VisionTransformer', dict(
+        arch=dict(VIT, feedforward_channels=32), out_type='avg_featmap', final_norm=False),
             nested, PREFIX),
+    'CLIP': ('mmpretrain', 'VisionTransformer', dict(
+        arch=dict(VIT, feedforward_channels=32), pre_norm=True), nested, PREFIX),
     'SETR': ('mmseg', 'VisionTransformer', VIT, dict, dict(pretrained='FILE')),
     'SETR MLA': ('mmseg', 'VisionTransformer', dict(VIT, with_cls_token=False), dict,
                  dict(init_cfg=dict(type='Pretrained', checkpoint='FILE'))),
