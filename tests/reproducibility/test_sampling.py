@@ -110,7 +110,7 @@ def test_batches_of_one_proportion() -> None:
     assert all((first % 4 < 2) == (second % 4 < 2) for first, second in batches)
     runner = SimpleNamespace(train_dataloader=loader, iter=6, epoch=1,
                              train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
-    with pytest.raises(RuntimeError, match=r'2 iterations behind .* epoch 2.*AspectRatioBatch'):
+    with pytest.raises(ValueError, match=r'2 iterations behind .* epoch 2.*AspectRatioBatch'):
         SeedHook().before_train_epoch(runner)
     runner.iter = 4
     SeedHook().before_train_epoch(runner)

@@ -53,7 +53,7 @@ class SeedHook(Hook):
                     f'{runner.epoch + 1}; to go on there, the training data needs '
                     "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
             if type(loader.batch_sampler) is not BatchSampler:
-                raise RuntimeError(
+                raise UserError(
                     f'the checkpoint lies {done} iterations behind the start of epoch '
                     f'{runner.epoch + 1}, and which samples were drawn by then is not known of '
                     f"{type(loader.batch_sampler).__name__}: go on from an epoch's checkpoint")
