@@ -146,6 +146,15 @@ def test_what_a_loss_learns_is_no_part_of_the_student(detector: Dense, tmp_path:
     assert torch.equal(other.distillation[0].project.weight, learnt['0.project.weight'])
 
 
+def test_what_other_losses_learnt_is_not_taken(detector: Dense) -> None:
+    one = detector.distilled(dict(type='vit_plugin.MGD'))
+    other = detector.distilled(dict(type='vit_plugin.FeatureDistillation', student='neck[0]',
+                                    teacher='neck[0]'))
+    before = other.distillation.project.weight.clone()
+    other.load_state_dict(one.state_dict(), strict=True)
+    assert torch.equal(other.distillation.project.weight, before)
+
+
 def test_copies_share_the_teacher(detector: Dense) -> None:
     model = detector.distilled(dict(type='vit_plugin.PKD'), dict(type='vit_plugin.MGD'))
     ema = ExponentialMovingAverage(model)

@@ -1,9 +1,11 @@
 """A model of any toolkit together with its teachers."""
+import logging
 from collections import Counter
 from functools import cache
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
@@ -151,7 +153,13 @@ class DistilledModel(BaseModel):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict,
                               *args: Any) -> None:
-        learnt = {**self.distillation.state_dict(), **local_metadata.get('distillation', {})}
+        learnt, saved = self.distillation.state_dict(), local_metadata.get('distillation') or {}
+        if {key: value.shape for key, value in saved.items()} == {
+                key: value.shape for key, value in learnt.items()}:
+            learnt = saved
+        elif saved:
+            print_log('What the losses of the checkpoint learnt is not taken: these are other '
+                      'losses.', 'current', logging.WARNING)
         state_dict.update({f'{prefix}distillation.{key}': value for key, value in learnt.items()})
         super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
