@@ -22,4 +22,5 @@ train_dataloader = dict(
     dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
                  dataset=_base_.train_dataloader.dataset))
 custom_hooks = [dict(type='vit_plugin.SeedHook')]
-default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'))
+default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'),
+                     check=dict(type='vit_plugin.CheckHook'))

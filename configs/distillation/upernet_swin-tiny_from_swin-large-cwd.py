@@ -17,5 +17,5 @@ train_dataloader = dict(
                  sampler=dict(type='InfiniteSampler', shuffle=True)),
     dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
                  dataset=_base_.train_dataloader.dataset))
-custom_hooks = [dict(type='vit_plugin.SeedHook')]
+custom_hooks = [*_base_.custom_hooks, dict(type='vit_plugin.SeedHook')]
 default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'))
