@@ -12,6 +12,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from PIL import Image
@@ -24,9 +25,11 @@ WNIDS = ('n01440764', 'n01443537')
 @pytest.fixture(autouse=True)
 def _no_scope() -> Iterator[None]:
     # A runner leaves the scope of its toolkit behind, for whatever is built next: a test, or a
-    # fixture of the session, which is built before this one.
+    # fixture of the session, which is built before this one. And a logger that writes to the output
+    # of its test, which a run of the same name within the same second would take.
     yield
-    DefaultScope._instance_dict.clear()
+    for kind in (DefaultScope, MMLogger, MessageHub):
+        kind._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)

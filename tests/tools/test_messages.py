@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -248,6 +248,15 @@ def test_unknown_errors_and_debug_keep_the_traceback(
         tool('train', config, '--work-dir', work)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """Tests that run in the background of a shell inherit that Ctrl-C is ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures('_interruptible')
 def test_ctrl_c_says_how_to_go_on(stopped: Run, config: Path, work: Path,
                                   monkeypatch: pytest.MonkeyPatch) -> None:
     interrupt_at = [1]
