@@ -1,23 +1,27 @@
 # One environment, .venv, for everything; set up once, on the first call.
-PYTHON := .venv/bin/python
-.PHONY: setup demo test lint doctor
+VENV := .venv
+RUN := $(VENV)/bin/python
+.PHONY: setup demo test test-python lint doctor
 
-setup: .venv/.ready
+setup: $(VENV)/.ready
 
-.venv/.ready: setup.cfg pyproject.toml constraints.txt tools/setup.sh
-	bash tools/setup.sh
+$(VENV)/.ready: setup.cfg pyproject.toml constraints.txt tools/setup.sh
+	VENV=$(VENV) bash tools/setup.sh
 	@touch $@
 
 demo: setup
-	$(PYTHON) -m vit_plugin demo
+	$(RUN) -m vit_plugin demo
 
 test: setup
-	$(PYTHON) -m pytest
+	$(RUN) -m pytest
+
+test-python:  # on another Python, in .venv-<its name>: make test-python PYTHON=python3.13
+	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))
 
 lint: setup
-	$(PYTHON) -m ruff check .
-	$(PYTHON) -m mypy vit_plugin tools
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy vit_plugin tools
 
 doctor:  # also of a set-up that failed
-	@test -x $(PYTHON) || { echo "There is no .venv yet: make setup"; exit 1; }
-	$(PYTHON) -m vit_plugin.doctor
+	@test -x $(RUN) || { echo "There is no $(VENV) yet: make setup"; exit 1; }
+	$(RUN) -m vit_plugin.doctor

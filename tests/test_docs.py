@@ -280,4 +280,4 @@ def test_repository_files() -> None:
     makefile = (ROOT / 'Makefile').read_text()
     for hook in hooks:
         tool = re.match(r'\.venv/bin/python -m (\w+)', hook['entry'])[1]
-        assert f'$(PYTHON) -m {tool} ' in makefile
+        assert f'$(RUN) -m {tool} ' in makefile

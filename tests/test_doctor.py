@@ -2,6 +2,7 @@
 import platform
 import subprocess
 import sys
+from importlib import metadata
 from types import SimpleNamespace
 
 import pytest
@@ -48,9 +49,12 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ops_built_for_another_torch() -> None:
-    status, lines = doctor(BLOCK.replace("name.split('.')[0] in {blocked}", "name == 'mmcv._ext'")
-                           .format())
+    blocked = "name in ('mmcv._ext', 'mmpretrain.models')"
+    status, lines = doctor(BLOCK.replace("name.split('.')[0] in {blocked}", blocked).format())
     assert status == 1
+    row, = (line for line in lines if line.split()[:1] == ['mmpretrain'])
+    assert 'BROKEN' in row  # although `import mmpretrain` works
+    assert f"'transformers<4.45'; there is {metadata.version('transformers')})" in row
     row, = (line for line in lines if line.split()[:1] == ['mmcv.ops'])
     assert 'BROKEN' in row
     assert 'build it again' in row

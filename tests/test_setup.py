@@ -38,9 +38,9 @@ def stopped_by(folder: Path, **environment: str) -> str:
 
 
 def test_no_suitable_python(bare: Path) -> None:
-    for name in ('python3', 'python3.10', 'python3.11', 'python3.12'):
+    for name in ('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'):
         stand_in(bare, name, 'exit 1')  # what another version answers to the question
-    assert 'no Python 3.10, 3.11 or 3.12' in stopped_by(bare, PYTHON='python3')
+    assert 'no Python 3.10, 3.11, 3.12 or 3.13' in stopped_by(bare, PYTHON='python3')
 
 
 def test_no_compiler(bare: Path) -> None:

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Set .venv up: the pinned stack of constraints.txt, with mmcv's ops compiled against its torch.
-# Needs Python 3.10-3.12 and a C++ compiler; PYTHON=... chooses the Python.
+# Needs Python 3.10-3.13 and a C++ compiler; PYTHON=... chooses the Python, VENV=... the folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
 FREE_GB_NEEDED=15
+VENV=${VENV:-.venv}
 
 fail() { echo "Set-up stopped: $1" >&2; exit 1; }
 
 find_python() {
     local candidate
-    for candidate in "${PYTHON:-}" python3.12 python3.11 python3.10 python3; do
+    for candidate in "${PYTHON:-}" python3.12 python3.11 python3.10 python3.13 python3; do
         if [ -n "$candidate" ] && command -v "$candidate" > /dev/null \
-            && "$candidate" 2> /dev/null -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))'
+            && "$candidate" 2> /dev/null -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
         then
             echo "$candidate"
             return
@@ -22,36 +23,36 @@ find_python() {
 }
 
 python=$(find_python)
-[ -n "$python" ] || fail "no Python 3.10, 3.11 or 3.12 found. Install one, or name it: make PYTHON=/path/to/python3.11 ..."
+[ -n "$python" ] || fail "no Python 3.10, 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11 ..."
 "$python" -c 'import ensurepip, venv' 2> /dev/null \
     || fail "$python cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"
 command -v "${CXX:-c++}" > /dev/null \
     || fail "no C++ compiler (${CXX:-c++}) found, which mmcv needs. On Debian or Ubuntu: apt install build-essential"
 "$python" -c 'import pathlib, sys, sysconfig; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").is_file())' \
     || fail "the headers of $python are missing, which mmcv needs. On Debian or Ubuntu: apt install python3-dev"
-if [ ! -d .venv ]; then
+if [ ! -d "$VENV" ]; then
     free_gb=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
     [ "$free_gb" -ge "$FREE_GB_NEEDED" ] \
-        || fail "$free_gb GB of disk are free here, $FREE_GB_NEEDED GB are needed (6 GB stay in .venv). Free some, or move the clone."
+        || fail "$free_gb GB of disk are free here, $FREE_GB_NEEDED GB are needed (6 GB stay in $VENV). Free some, or move the clone."
 fi
 
 show_compile() {  # the compile says nothing by itself
     local cache count
-    cache=$(.venv/bin/python -m uv cache dir)
+    cache=$("$VENV/bin/python" -m uv cache dir)
     while sleep 30 > /dev/null 2>&1; do  # it outlives the script, and must not hold its output
-        count=$(find "$cache" -name '*.o' -newer .venv/pyvenv.cfg 2> /dev/null | wc -l)
+        count=$(find "$cache" -name '*.o' -newer "$VENV/pyvenv.cfg" 2> /dev/null | wc -l)
         [ "$count" = 0 ] || echo "mmcv's ops: $count of about 80 files compiled, $((SECONDS / 60)) minutes so far"
     done
 }
 
-echo "Setting up .venv with $("$python" --version). The first time this downloads about 3 GB and compiles"
+echo "Setting up $VENV with $("$python" --version). The first time this downloads about 3 GB and compiles"
 echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the package index forbids it."
-"$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
+"$python" -m venv "$VENV"
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
     || fail "uv could not be installed; the lines above say why. Is there a network?"
 show_compile &
 trap "kill $! 2> /dev/null || true" EXIT
-.venv/bin/python -m uv pip install --python .venv/bin/python \
+"$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
     -e '.[all,demo,dev]' -c constraints.txt \
     || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept."
-.venv/bin/python -m vit_plugin.doctor
+"$VENV/bin/python" -m vit_plugin.doctor

@@ -57,7 +57,8 @@ def examine(library: str) -> Finding:
                        'name; uninstall both, then install one', True)
     version = next(iter(installed.values()), '-')
     try:
-        import_module(library)
+        # A toolkit itself imports where its models do not (mmpretrain beside other transformers).
+        import_module(f'{library}.models' if library in TOOLKITS else library)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ''
         return Finding(library, version, distribution,
@@ -71,17 +72,18 @@ def hint(library: str) -> str:
         return ' (mmcv was built without its ops or for another torch: build it again)'
     if library == 'torchvision':
         return ' (torch and torchvision must be a pair, e.g. 2.13.0 and 0.28.0)'
-    if library == 'mmpretrain' and version_of('transformers') >= (5,):
-        return " (mmpretrain needs transformers < 5: pip install 'transformers<5')"
+    if library == 'mmpretrain':
+        return (" (onedl-mmpretrain needs 'transformers<5', mmpretrain 1.2.0 'transformers<4.45'; "
+                f"there is {version_of('transformers')})")
     return ''
 
 
-def version_of(distribution: str) -> tuple[int, ...]:
-    """Its major version as a tuple, (0,) where it is not installed."""
+def version_of(distribution: str) -> str:
+    """Its version, 'none' where it is not installed."""
     try:
-        return (int(metadata.version(distribution).split('.')[0]),)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return (0,)
+        return 'none'
 
 
 def environment() -> list[str]:
