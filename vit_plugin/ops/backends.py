@@ -5,11 +5,13 @@ back-ends that give the same results faster or in less memory. A back-end is tak
 allowed here, can run on the tensors, and nobody observes the operators.
 """
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from vit_plugin.errors import UserError
 # Name -> what it does, and what it runs on.
 BACKENDS = {
     'cpu': 'attention and MLP in groups of tokens that fit the cache; eager work on the CPU',
-    'onednn': "oneDNN's matrix products; float32 on CPUs with AVX-512",
+    'onednn': "oneDNN's matrix products; float32 on CPUs with AVX-512 that are not Intel's",
     'recompute': "MLPs that compute GELU again in the backward pass; eager training",
     'triton': "a window's attention in one kernel; inference on a GPU, Ampere or newer",
 }
@@ -94,6 +96,8 @@ def why_not(name: str) -> str | None:
         if not torch.backends.cpu.get_cpu_capability().startswith('AVX512'):
             # torch's own products come from MKL, which is as fast there.
             return 'the CPU has no AVX-512, without which it is not faster'
+        if is_intel():
+            return "torch's own products, which are MKL's, use AVX-512 on Intel's CPUs"
     if name == 'triton':
         if find_spec('triton') is None:
             return 'Triton is not installed'
@@ -101,6 +105,12 @@ def why_not(name: str) -> str | None:
                 torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0)):
             return 'there is no GPU of compute capability 8.0 (Ampere) or higher'
     return None
+
+
+def is_intel() -> bool:
+    """Whether the CPU is Intel's."""
+    file = Path('/proc/cpuinfo')
+    return 'GenuineIntel' in (file.read_text() if file.is_file() else platform.processor())
 
 
 def is_observed(x: Tensor) -> bool:
