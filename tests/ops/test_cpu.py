@@ -5,7 +5,8 @@ from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
 from vit_plugin.ops.attention import cpu, reference
-from vit_plugin.ops.attention.cpu import TOKENS, GroupedAttention, map_windows, window_groups
+from vit_plugin.ops.attention.cpu import GroupedAttention, map_windows, window_groups
+from vit_plugin.ops.backends import TOKENS
 
 # (batch, height, width): more than a group, padded, fewer tokens than a window, several maps in a
 # group, padding that the shift brings into the window before the last.

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from vit_plugin.ops import backend, mlp
-from vit_plugin.ops.mlp import TOKENS, GELULinear
+from vit_plugin.ops.backends import TOKENS
+from vit_plugin.ops.mlp import GELULinear
 
 
 def doubles(*shapes: tuple[int, ...]) -> list[Tensor]:

@@ -6,11 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from .backends import allows, is_observed
+from .backends import TOKENS, allows, is_observed
 from .linear import linear, matmul
-
-# Tokens that the CPU takes at a time; with 96 channels the hidden layer then takes 2 MB.
-TOKENS = 1568
 
 
 def mlp(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,

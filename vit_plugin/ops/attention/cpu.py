@@ -12,12 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+from ..backends import TOKENS
 from ..linear import matmul
 from ..windows import Shift, Size, round_up, shift_mask, window_partition
 from . import reference
-
-# Tokens that are taken at a time: 32 windows of 7x7.
-TOKENS = 1568
 
 Map = Callable[[Tensor], Tensor]
 # Weight (D, C) and bias (D,) of a linear layer.
