@@ -135,11 +135,18 @@ class SoftDistillation(ScoreDistillation):
         self.reduction = reduction
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student = F.log_softmax(student.float() / self.temperature, dim=1)
-        teacher = F.log_softmax(teacher.float() / self.temperature, dim=1)
-        divergence = F.kl_div(student, teacher, reduction='sum', log_target=True)
-        count = len(student) if self.reduction == 'batchmean' else student.numel()
-        return self.temperature**2 * divergence / count
+        total = softened_divergence(student, teacher, self.temperature)
+        return total / (len(student) if self.reduction == 'batchmean' else student.numel())
+
+
+def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int = 1
+                        ) -> Tensor:
+    """``T^2 * KL(softmax(teacher / T) || softmax(student / T))`` along ``dim``, summed up.
+
+    Computed in float32.
+    """
+    student, teacher = ((x.float() / temperature).log_softmax(dim) for x in (student, teacher))
+    return temperature**2 * F.kl_div(student, teacher, reduction='sum', log_target=True)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
-from .losses import Distillation, SoftenedDistillation
+from .losses import Distillation, SoftenedDistillation, softened_divergence
 
 
 @MODELS.register_module()
@@ -57,10 +57,8 @@ class CWD(SoftenedDistillation):
         super().__init__(weight, temperature)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = ((x.float().flatten(2) / self.temperature).log_softmax(2)
-                            for x in (student, teacher))
-        total = F.kl_div(student, teacher, reduction='sum', log_target=True)
-        return self.temperature**2 * total / (student.shape[0] * student.shape[1])
+        total = softened_divergence(student.flatten(2), teacher.flatten(2), self.temperature, dim=2)
+        return total / (student.shape[0] * student.shape[1])
 
 
 @MODELS.register_module()
@@ -80,10 +78,8 @@ class PixelDistillation(SoftenedDistillation):
         super().__init__(weight, temperature)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = ((x.float() / self.temperature).log_softmax(1)
-                            for x in (student, teacher))
-        total = F.kl_div(student, teacher, reduction='sum', log_target=True)
-        return self.temperature**2 * total * student.shape[1] / student.numel()
+        total = softened_divergence(student, teacher, self.temperature)
+        return total * student.shape[1] / student.numel()
 
 
 @MODELS.register_module()
