@@ -1,13 +1,17 @@
 # One environment, .venv, for everything; set up once, on the first call.
 VENV := .venv
 RUN := $(VENV)/bin/python
-.PHONY: setup demo test test-python lint doctor
+.PHONY: setup lock demo test test-python lint doctor
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: setup.cfg pyproject.toml constraints.txt tools/setup.sh
+$(VENV)/.ready: setup.cfg pyproject.toml constraints.lock tools/setup.sh
 	VENV=$(VENV) bash tools/setup.sh
 	@touch $@
+
+lock:  # choose every version anew, from setup.cfg and the pins of constraints.txt
+	$(RUN) -m uv pip compile --universal --python-version 3.10 --no-python-downloads --no-annotate --no-header --upgrade --quiet \
+		--extra all --extra demo --extra dev -c constraints.txt -o constraints.lock setup.cfg
 
 demo: setup
 	$(RUN) -m vit_plugin demo

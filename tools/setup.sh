@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set .venv up: the pinned stack of constraints.txt, with mmcv's ops compiled against its torch.
+# Set .venv up: the pinned stack of constraints.lock, with mmcv's ops compiled against its torch.
 # Needs Python 3.10-3.13 and a C++ compiler; PYTHON=... chooses the Python, VENV=... the folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +53,6 @@ echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the packag
 show_compile &
 trap "kill $! 2> /dev/null || true" EXIT
 "$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
-    -e '.[all,demo,dev]' -c constraints.txt \
+    -e '.[all,demo,dev]' -c constraints.lock \
     || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept."
 "$VENV/bin/python" -m vit_plugin.doctor
