@@ -30,7 +30,8 @@ TINY = {
     'pets_detector': [
         *EPOCH[:-1], *SWIN, 'default_hooks.checkpoint.filename_tmpl=epoch_12.pth',
         'model.neck.in_channels=[8,16,32,64]', 'model.test_cfg.rpn.max_per_img=16',
-        'model.test_cfg.rcnn.max_per_img=4', 'train_dataloader.dataset.pipeline.3.scale=(64,64)',
+        'model.test_cfg.rcnn.max_per_img=4',
+        'train_dataloader.dataset.dataset.pipeline.3.scale=(64,64)',
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(64,64)' for loader in ('val', 'test'))],
     'swin-tiny_from_dinov2-base_unlabelled': [
         *SWIN, 'train_cfg.max_epochs=1', 'param_scheduler=[]', 'train_dataloader.num_workers=0',
@@ -44,8 +45,9 @@ TINY = {
         'default_hooks.checkpoint.filename_tmpl=iter_20000.pth',
         'model.data_preprocessor.size=(64,64)', 'model.decode_head.in_channels=[8,16,32,64]',
         'model.decode_head.channels=16', 'model.auxiliary_head.in_channels=32',
-        'model.auxiliary_head.channels=16', 'train_dataloader.dataset.pipeline.3.scale=(256,64)',
-        'train_dataloader.dataset.pipeline.4.crop_size=(64,64)',
+        'model.auxiliary_head.channels=16',
+        'train_dataloader.dataset.dataset.pipeline.3.scale=(256,64)',
+        'train_dataloader.dataset.dataset.pipeline.4.crop_size=(64,64)',
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(256,64)' for loader in ('val', 'test'))],
 }
 TINY |= {f'pets_fast_{task}': TINY[f'pets_{task}'] for task in ('detector', 'segmentor')}

@@ -10,11 +10,3 @@ model = dict(
         config='configs/detection/cascade-mask-rcnn_swin-base_fpn_ms-3x_coco.py',
         checkpoint='work_dirs/cascade-mask-rcnn_swin-base_fpn_ms-3x_coco/epoch_36.pth'),
     distillation=dict(type='vit_plugin.PKD', student='neck[:4]', teacher='neck[:4]'))
-# Reproducible, and bitwise the same after a resume.
-train_dataloader = dict(
-    sampler=dict(_delete_=True, type='vit_plugin.SeededSampler',
-                 sampler=dict(type='DefaultSampler', shuffle=True)),
-    dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
-                 dataset=_base_.train_dataloader.dataset))
-custom_hooks = [dict(type='vit_plugin.SeedHook')]
-default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'))

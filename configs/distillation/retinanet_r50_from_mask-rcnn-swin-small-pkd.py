@@ -19,6 +19,8 @@ model = dict(
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='vit_plugin.SeededSampler',
                  sampler=dict(type='DefaultSampler', shuffle=True)),
+    batch_sampler=dict(_delete_=True, type='vit_plugin.SkipBatchSampler',
+                       batch_sampler=_base_.train_dataloader.batch_sampler),
     dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
                  dataset=_base_.train_dataloader.dataset))
 custom_hooks = [dict(type='vit_plugin.SeedHook')]

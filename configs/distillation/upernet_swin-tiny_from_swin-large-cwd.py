@@ -11,11 +11,3 @@ model = dict(
         config='configs/segmentation/upernet_swin-large-in22k-w12_160k_ade20k-640x640.py',
         checkpoint='work_dirs/upernet_swin-large-in22k-w12_160k_ade20k-640x640/iter_160000.pth'),
     distillation=dict(type='vit_plugin.CWD', weight=5., temperature=1.))
-# Reproducible, and bitwise the same after a resume.
-train_dataloader = dict(
-    sampler=dict(_delete_=True, type='vit_plugin.SeededSampler',
-                 sampler=dict(type='InfiniteSampler', shuffle=True)),
-    dataset=dict(_delete_=True, type='vit_plugin.SeededDataset',
-                 dataset=_base_.train_dataloader.dataset))
-custom_hooks = [*_base_.custom_hooks, dict(type='vit_plugin.SeedHook')]
-default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'))

@@ -39,11 +39,11 @@ test_pipeline = [
          meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
-    batch_size=8, num_workers=1, sampler=dict(type='InfiniteSampler', _delete_=True),
+    batch_size=8, num_workers=1, sampler=dict(sampler=dict(type='InfiniteSampler', _delete_=True)),
     batch_sampler=None,
-    dataset=dict(data_root=data_root, ann_file='train.json', data_prefix=dict(img='train/'),
-                 metainfo=dict(classes=classes), filter_cfg=dict(min_size=0),
-                 pipeline=train_pipeline))
+    dataset=dict(dataset=dict(
+        data_root=data_root, ann_file='train.json', data_prefix=dict(img='train/'),
+        metainfo=dict(classes=classes), filter_cfg=dict(min_size=0), pipeline=train_pipeline)))
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(data_root=data_root, ann_file='val.json', data_prefix=dict(img='val/'),
@@ -60,6 +60,7 @@ param_scheduler = [
 ]
 optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.))
 log_processor = dict(by_epoch=False)
+custom_hooks = []  # a run this short is not resumed
 default_hooks = dict(checkpoint=dict(
     by_epoch=False, interval=max_iters, max_keep_ckpts=1, save_best=None, save_optimizer=False,
     filename_tmpl='final.pth'))

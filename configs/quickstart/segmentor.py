@@ -37,9 +37,9 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=8, num_workers=1,
-    dataset=dict(type='BaseSegDataset', data_root=data_root, img_suffix='.png',
-                 seg_map_suffix='.png', reduce_zero_label=True, metainfo=metainfo,
-                 pipeline=train_pipeline))
+    dataset=dict(dataset=dict(
+        type='BaseSegDataset', data_root=data_root, img_suffix='.png', seg_map_suffix='.png',
+        reduce_zero_label=True, metainfo=metainfo, pipeline=train_pipeline)))
 val_dataloader = dict(
     batch_size=8, num_workers=1,
     dataset=dict(type='BaseSegDataset', data_root=data_root, img_suffix='.png',
@@ -56,6 +56,7 @@ param_scheduler = [
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=5.),
     paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=5.))))
+custom_hooks = [dict(type='vit_plugin.LabelCheckHook')]  # a run this short is not resumed
 default_hooks = dict(checkpoint=dict(
     by_epoch=False, interval=max_iters, max_keep_ckpts=1, save_best=None, save_optimizer=False,
     filename_tmpl='final.pth'))

@@ -66,14 +66,14 @@ def changed(coco: Path, folder: Path, change: Callable[[dict], None]) -> Path:
 def test_odd_annotations_train_on(change: Callable[[dict], None], coco: Path,
                                   tmp_path: Path) -> None:
     cfg = shrunk(DETECTION, changed(coco, tmp_path / 'coco', change))
-    cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = False
+    cfg.train_dataloader.dataset.dataset.filter_cfg.filter_empty_gt = False
     one_step(cfg)
 
 
 def coco_dataset(coco: Path, classes: Any, **more: Any) -> Any:
     """The data set of the COCO configs on the tests' file, whose categories are grey and white."""
     cfg = Config.fromfile(ROOT / 'configs/_base_/detection/coco_instance.py')
-    dataset = cfg.train_dataloader.dataset
+    dataset = cfg.train_dataloader.dataset.dataset
     assert dataset.type == cfg.val_dataloader.dataset.type == 'vit_plugin.CocoDataset'
     dataset.update(data_root=str(coco), ann_file='annotations.json', pipeline=[],
                    data_prefix=dict(img='images/'), metainfo=dict(classes=classes), **more)
@@ -261,5 +261,5 @@ def test_a_batch_without_any_box(coco: Path, tmp_path: Path) -> None:
     def clear(content: dict[str, Any]) -> None:
         content['annotations'] = []
     cfg = shrunk(DETECTION, changed(coco, tmp_path / 'coco', clear))
-    cfg.train_dataloader.dataset.filter_cfg.filter_empty_gt = False
+    cfg.train_dataloader.dataset.dataset.filter_cfg.filter_empty_gt = False
     one_step(cfg)

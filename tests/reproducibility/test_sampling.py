@@ -1,6 +1,7 @@
 """The same pixels whatever the workers, epochs before, and position in a run."""
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -79,6 +80,8 @@ def test_plain_index_is_refused(image_folder: Path) -> None:
     with pytest.raises(ValueError, match=r'takes a Draw, got 3: .*SeededSampler'):
         SeededDataset([0])[3]
     assert SeededDataset([7])[Draw(0, 0, 0)] == 7
+    with pytest.raises(ValueError, match=r"has no \['data_root'\]: .* one level deeper"):
+        SeededDataset([7], data_root='data')
 
 
 class Photos:
@@ -97,20 +100,41 @@ class Photos:
         return index
 
 
-def test_batches_of_one_proportion() -> None:
-    """mmdet's batch sampler asks for the images' sizes, and reorders what is drawn."""
-    sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
-    loader = Runner.build_dataloader(dict(
-        batch_size=2, num_workers=0, batch_sampler=dict(type=sampler),
+def photo_loader(batch_sampler: dict) -> Any:
+    return Runner.build_dataloader(dict(
+        batch_size=2, num_workers=0, batch_sampler=batch_sampler,
         sampler=dict(type='vit_plugin.SeededSampler',
                      sampler=dict(type='DefaultSampler', shuffle=True)),
         dataset=dict(type='vit_plugin.SeededDataset', dataset=Photos())), seed=0)
+
+
+def test_batches_of_one_proportion() -> None:
+    """mmdet's batch sampler asks for the images' sizes, and reorders what is drawn."""
+    sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
+    loader = photo_loader(dict(type=sampler))
     batches = [list(map(int, batch)) for batch in loader]
     assert {index for batch in batches for index in batch} == set(range(8))
     assert all((first % 4 < 2) == (second % 4 < 2) for first, second in batches)
     runner = SimpleNamespace(train_dataloader=loader, iter=6, epoch=1,
                              train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
-    with pytest.raises(ValueError, match=r'2 iterations behind .* epoch 2.*AspectRatioBatch'):
+    with pytest.raises(ValueError, match=r'2 iterations behind .* epoch 2.*SkipBatch.*AspectRatio'):
         SeedHook().before_train_epoch(runner)
     runner.iter = 4
     SeedHook().before_train_epoch(runner)
+
+
+@pytest.mark.parametrize('done', [1, 2, 3])
+def test_batches_of_one_proportion_go_on_within_an_epoch(done: int) -> None:
+    """Which samples wait in mmdet's two buckets is part of where the epoch was left."""
+    sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
+    config = dict(type='vit_plugin.SkipBatchSampler', batch_sampler=dict(type=sampler))
+    whole, resumed = photo_loader(config), photo_loader(config)
+    runner = SimpleNamespace(train_dataloader=resumed, iter=4 + done, epoch=1,
+                             train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
+    for loader in (whole, resumed):
+        loader.batch_sampler.sampler.set_epoch(1)
+    SeedHook().before_train_epoch(runner)
+    expected = list(whole.batch_sampler)
+    assert len(resumed) == len(expected) == 4
+    assert list(resumed.batch_sampler) == expected[done:]
+    assert len(list(resumed.batch_sampler)) == 4  # the next epoch, from its start

@@ -83,9 +83,10 @@ def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
 def test_crop_and_padding_that_differ() -> None:
     cfg = Config.fromfile(SEGMENTATION)
     assert check_settings(cfg) == []
-    cfg.train_dataloader.dataset.pipeline[4].crop_size = (64, 64)
+    cfg.train_dataloader.dataset.dataset.pipeline[4].crop_size = (64, 64)
     note, = check_settings(cfg)
-    assert 'pipeline.4.crop_size=(64, 64), but model.data_preprocessor.size=(512, 512)' in note
+    assert ('train_dataloader.dataset.dataset.pipeline.4.crop_size=(64, 64), but '
+            'model.data_preprocessor.size=(512, 512)') in note
 
 
 def test_another_optimizer_on_resume(tool: Callable[..., None], stopped: Run,
@@ -138,9 +139,10 @@ def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: R
     for path in (tmp_path / 'ade/annotations').iterdir():
         Image.fromarray(np.full((64, 64), 255, np.uint8)).save(path)
     cfg = Config(shrunk(SEGMENTATION, ade)._cfg_dict.to_dict())  # loaders that share nothing
-    cfg[f'{split}_dataloader'].dataset.data_root = str(tmp_path / 'ade')
+    dataset = cfg[f'{split}_dataloader'].dataset
+    dataset.get('dataset', dataset).data_root = str(tmp_path / 'ade')
     hooks = cfg.pop('custom_hooks') if split == 'train' else cfg.custom_hooks
-    assert hooks == [dict(type='vit_plugin.LabelCheckHook')]
+    assert hooks[0] == dict(type='vit_plugin.LabelCheckHook')
     cfg.dump(tmp_path / f'labels_{split}.py')
     torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'model.pth')
     tool = ('test', tmp_path / f'labels_{split}.py', tmp_path / 'model.pth')

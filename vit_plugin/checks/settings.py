@@ -65,11 +65,13 @@ def check_settings(cfg: Config) -> list[str]:
         notes.append(f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
                      'model.backbone.init_cfg nor load_from names others: set it to -1.')
     size = (model.get('data_preprocessor') or {}).get('size')
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    place, dataset = 'dataset', (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    while 'dataset' in dataset:  # a wrapper
+        place, dataset = f'{place}.dataset', dataset['dataset']
     for i, step in enumerate(dataset.get('pipeline') or []):
         crop = step.get('crop_size')
         if isinstance(size, Sequence) and isinstance(crop, Sequence) and [*crop] != [*size]:
-            notes.append(f'train_dataloader.dataset.pipeline.{i}.crop_size={tuple(crop)}, but '
+            notes.append(f'train_dataloader.{place}.pipeline.{i}.crop_size={tuple(crop)}, but '
                          f'model.data_preprocessor.size={tuple(size)} pads to that: set both.')
     return notes
 

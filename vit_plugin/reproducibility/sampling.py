@@ -71,6 +71,36 @@ class SeededSampler(Sampler):
         self.start = num_samples
 
 
+@DATA_SAMPLERS.register_module()
+class SkipBatchSampler(Sampler):
+    """Another batch sampler, which `SeedHook` can start in the middle of an epoch.
+
+    Which samples are in a batch may depend on anything that is drawn: batches are made and passed
+    over, without loading a sample.
+
+    Args:
+        sampler: The sampler; mmengine's runner passes it.
+        batch_size: Samples in a batch; mmengine's runner passes it.
+        batch_sampler: Config of the batch sampler, e.g. ``dict(type='AspectRatioBatchSampler')``.
+    """
+
+    def __init__(self, sampler: Sampler, batch_size: int, batch_sampler: dict) -> None:
+        self.batch_sampler = DATA_SAMPLERS.build(
+            batch_sampler, default_args=dict(sampler=sampler, batch_size=batch_size))
+        self.sampler, self.batch_size, self.start = sampler, batch_size, 0
+
+    def __iter__(self) -> Iterator[list]:
+        start, self.start = self.start, 0
+        return islice(self.batch_sampler, start, None)
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def advance(self, num_batches: int) -> None:
+        """Begin the next iteration after as many batches of this process."""
+        self.start = num_batches
+
+
 @DATASETS.register_module()
 class SeededDataset(Dataset):
     """Another data set; for each `Draw`, ``random``, NumPy and torch (CPU) are seeded by it.
@@ -79,9 +109,17 @@ class SeededDataset(Dataset):
 
     Args:
         dataset: Config of the data set, or the data set.
+        **misplaced: Nothing; what belongs to the config of the data set is named in an error.
+
+    Raises:
+        ValueError: there are other arguments.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, **misplaced: Any) -> None:
+        if misplaced:
+            raise UserError(f'SeededDataset has no {list(misplaced)}: what belongs to the data set '
+                            'goes one level deeper, train_dataloader=dict(dataset=dict(dataset='
+                            'dict(...)))')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
     def __getitem__(self, draw: Draw) -> Any:

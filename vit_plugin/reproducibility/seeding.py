@@ -46,18 +46,19 @@ class SeedHook(Hook):
         loader = runner.train_dataloader
         done = runner.iter - runner.epoch * len(loader)
         if isinstance(runner.train_loop, EpochBasedTrainLoop) and done > 0:
-            sampler = find_sampler(runner)
+            sampler, batches = find_sampler(runner), loader.batch_sampler
+            where = (f'the checkpoint lies {done} iterations behind the start of epoch '
+                     f'{runner.epoch + 1}; to go on there, the training data needs ')
             if not hasattr(sampler, 'advance'):
                 raise UserError(
-                    f'the checkpoint lies {done} iterations behind the start of epoch '
-                    f'{runner.epoch + 1}; to go on there, the training data needs '
-                    "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
-            if type(loader.batch_sampler) is not BatchSampler:
-                raise UserError(
-                    f'the checkpoint lies {done} iterations behind the start of epoch '
-                    f'{runner.epoch + 1}, and which samples were drawn by then is not known of '
-                    f"{type(loader.batch_sampler).__name__}: go on from an epoch's checkpoint")
-            sampler.advance(done * loader.batch_sampler.batch_size)
+                    where + "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+            if hasattr(batches, 'advance'):
+                batches.advance(done)
+            elif type(batches) is BatchSampler:
+                sampler.advance(done * batches.batch_size)
+            else:
+                raise UserError(where + "batch_sampler=dict(type='vit_plugin.SkipBatchSampler', "
+                                f"batch_sampler=dict(type='{type(batches).__name__}'))")
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed the iteration."""

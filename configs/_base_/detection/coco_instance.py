@@ -20,12 +20,16 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=2, num_workers=2, persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(type='vit_plugin.CocoDataset', data_root=data_root,
-                 ann_file='annotations/instances_train2017.json',
-                 data_prefix=dict(img='train2017/'),
-                 filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=train_pipeline))
+    sampler=dict(type='vit_plugin.SeededSampler',
+                 sampler=dict(type='DefaultSampler', shuffle=True)),
+    batch_sampler=dict(type='vit_plugin.SkipBatchSampler',
+                       batch_sampler=dict(type='AspectRatioBatchSampler')),
+    dataset=dict(type='vit_plugin.SeededDataset',
+                 dataset=dict(type='vit_plugin.CocoDataset', data_root=data_root,
+                              ann_file='annotations/instances_train2017.json',
+                              data_prefix=dict(img='train2017/'),
+                              filter_cfg=dict(filter_empty_gt=True, min_size=32),
+                              pipeline=train_pipeline)))
 val_dataloader = dict(
     batch_size=1, num_workers=2, persistent_workers=True, drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False),

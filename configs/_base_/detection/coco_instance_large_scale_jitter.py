@@ -25,8 +25,8 @@ test_pipeline = [
          meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 train_dataloader = dict(
-    batch_size=4, num_workers=8, sampler=dict(type='InfiniteSampler', _delete_=True),
-    batch_sampler=None, dataset=dict(pipeline=train_pipeline))
+    batch_size=4, num_workers=8, sampler=dict(sampler=dict(type='InfiniteSampler', _delete_=True)),
+    batch_sampler=None, dataset=dict(dataset=dict(pipeline=train_pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 auto_scale_lr = dict(base_batch_size=64)

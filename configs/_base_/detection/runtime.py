@@ -1,14 +1,17 @@
-# What every detection config shares; values are mmdet's defaults, and there are checks.
+# What every detection config shares; values are mmdet's defaults, but a run that is killed and
+# resumed ends as one that was not, and there are checks.
 default_scope = 'mmdet'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     data_time=dict(type='vit_plugin.DataTimeHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto'),
+    checkpoint=dict(type='vit_plugin.AtomicCheckpointHook', interval=1, max_keep_ckpts=3,
+                    save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
     check=dict(type='vit_plugin.CheckHook'))
+custom_hooks = [dict(type='vit_plugin.SeedHook')]
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -38,11 +38,13 @@ tta_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=2, num_workers=4, persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(type='ADE20KDataset', data_root=data_root,
-                 data_prefix=dict(img_path='images/training',
-                                  seg_map_path='annotations/training'),
-                 pipeline=train_pipeline))
+    sampler=dict(type='vit_plugin.SeededSampler',
+                 sampler=dict(type='InfiniteSampler', shuffle=True)),
+    dataset=dict(type='vit_plugin.SeededDataset',
+                 dataset=dict(type='ADE20KDataset', data_root=data_root,
+                              data_prefix=dict(img_path='images/training',
+                                               seg_map_path='annotations/training'),
+                              pipeline=train_pipeline)))
 val_dataloader = dict(
     batch_size=1, num_workers=4, persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),

@@ -15,6 +15,6 @@ tta_pipeline[1].transforms[0] = [
     dict(resize, scale=tuple(size * 5 // 4 for size in resize.scale))
     for resize in tta_pipeline[1].transforms[0]]
 
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

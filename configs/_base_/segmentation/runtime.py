@@ -1,4 +1,5 @@
-# What every segmentation config shares; values are mmseg's defaults, but label maps are checked.
+# What every segmentation config shares; values are mmseg's defaults, but a run that is killed and
+# resumed ends as one that was not, and label maps are checked.
 default_scope = 'mmseg'
 env_cfg = dict(
     cudnn_benchmark=True,
@@ -11,5 +12,5 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=None, deterministic=False)
-custom_hooks = [dict(type='vit_plugin.LabelCheckHook')]
+custom_hooks = [dict(type='vit_plugin.LabelCheckHook'), dict(type='vit_plugin.SeedHook')]
 tta_model = dict(type='SegTTAModel')

@@ -20,8 +20,8 @@ default_hooks = dict(
     data_time=dict(type='vit_plugin.DataTimeHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=16000, max_keep_ckpts=3,
-                    save_best='mIoU'),
+    checkpoint=dict(type='vit_plugin.AtomicCheckpointHook', by_epoch=False, interval=16000,
+                    max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
     check=dict(type='vit_plugin.CheckHook'))
