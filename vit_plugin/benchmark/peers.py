@@ -154,14 +154,13 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
                          ) -> tuple[nn.Module, list]:
     """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
 
-    ``teacher`` holds options of the plugin's `Teacher`; both have random weights. Stored scores
-    are always of the run's first iteration.
+    ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
     """
-    from mmengine.logging import MessageHub
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
-    MessageHub.get_current_instance().update_info_dict(dict(seed=0, iter=0, max_iters=1))
+
+    from vit_plugin.reproducibility import Draw
     arch = name.split('-')[1]
     config: dict[str, Any] = dict(
         type='ImageClassifier',
@@ -178,4 +177,6 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
         config['head']['type'] = 'vit_plugin.DistilledDeiTHead'
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(config)
-    return model, [DataSample().set_gt_label(i) for i in range(batch)]
+    samples = [DataSample(metainfo=dict(draw=Draw(0, 0, i), num_samples=batch)).set_gt_label(i)
+               for i in range(batch)]
+    return model, samples

@@ -6,9 +6,9 @@ from .hooks import DistillationScheduleHook, TeacherCheckHook, TeacherTimeHook
 from .losses import Distillation, HardDistillation, ScoreDistillation, SoftDistillation
 from .map_losses import CWD, MGD, PKD, PixelDistillation
 from .score_losses import DIST, DKD, StandardisedDistillation
-from .stored import StoredScores
+from .stored import StoredOutputs
 
 __all__ = ['CWD', 'DIST', 'DKD', 'MGD', 'PKD', 'Distillation', 'DistillationScheduleHook',
            'DistilledModel', 'FeatureDistillation', 'HardDistillation', 'PixelDistillation',
-           'ScoreDistillation', 'SoftDistillation', 'StandardisedDistillation', 'StoredScores',
+           'ScoreDistillation', 'SoftDistillation', 'StandardisedDistillation', 'StoredOutputs',
            'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
-from .frozen import OUTPUT, Teacher
-from .losses import ScoreDistillation, agreement
+from .frozen import Teacher
+from .losses import Distillation, ScoreDistillation, agreement
 from .pairs import Pair, build_pairs
-from .stored import StoredScores
+from .stored import StoredOutputs, mixes_of
 from .taps import Watch
 from .teacher import TOOLKITS, build_teacher
 
@@ -37,8 +37,8 @@ class DistilledModel(BaseModel):
     Args:
         *args: Those of the student.
         teacher: One teacher's config, or a list of them, see `build_teacher`. With
-            ``store='FOLDER'`` in it, its scores are computed by one run and read by later ones,
-            see `StoredScores`.
+            ``store='FOLDER'`` in it, its outputs are computed by one run and read by later ones,
+            see `StoredOutputs`.
         distillation: A loss's config, or a list of them. Beside the loss's arguments each takes
             ``student`` and ``teacher``, what it compares (see `Tap`), and ``of``, the number of
             its only teacher.
@@ -76,7 +76,8 @@ class DistilledModel(BaseModel):
         if self.share > 1:
             raise UserError(f'the weights of the losses on scores add up to {self.share}, and '
                             'leave nothing to the labels: 1 is the most')
-        self.teacher_scores = self.open_store(configs)
+        self.stores = [self.open_store(teacher, config)
+                       for teacher, config in zip(self.teachers, configs)]
         self._register_state_dict_hook(set_learnt_apart)
 
     @property
@@ -92,17 +93,16 @@ class DistilledModel(BaseModel):
             raise UserError(f'labels=False trains no head, but the student has {heads}: set them '
                             'to None')
 
-    def open_store(self, configs: Any) -> Teacher | StoredScores:
-        """Where the scores of the first teacher come from."""
-        stores = [config.get('store') for config in configs if isinstance(config, dict)]
-        if not any(stores):
-            return self.teacher
-        loss = self.pairs[0].losses[0]
-        if len(self.pairs) > 1 or not isinstance(loss, ScoreDistillation) \
-                or self.pairs[0].tap is not OUTPUT:
-            raise UserError("store= keeps a classifier's scores for a single loss that is "
-                            f'HardDistillation or SoftDistillation, not for {self.names}')
-        return StoredScores(str(stores[0]), self.teacher, loss)
+    def open_store(self, teacher: Teacher, config: Any) -> StoredOutputs | None:
+        """Where the outputs of a teacher are kept, if they are."""
+        folder = config.get('store') if isinstance(config, dict) else None
+        if not folder:
+            return None
+        losses: dict[str, list[Distillation]] = {}
+        for pair in self.pairs:
+            if pair.teacher is teacher:
+                losses.setdefault(pair.tap.text, []).append(pair.losses[0])
+        return StoredOutputs(folder, teacher, losses, mixes_of(self.data_preprocessor))
 
     def own_losses(self, inputs: Tensor, data_samples: list | None) -> dict[str, Any]:
         """The student's losses; its features are computed by the way."""
@@ -130,7 +130,7 @@ class DistilledModel(BaseModel):
                 losses[name] = 0 * sum(x.sum() for x in (*student, *learnt))
                 continue
             if id(pair.teacher) not in outputs:
-                outputs[id(pair.teacher)] = self.ask(pair.teacher, inputs)
+                outputs[id(pair.teacher)] = self.ask(pair.teacher, inputs, data_samples)
             teacher = outputs[id(pair.teacher)][pair.tap.text]
             labels = find_labels(data_samples) if pair.losses[0].needs_labels else None
             losses[name] = pair.weight * pair(student, teacher, inputs, labels)
@@ -139,11 +139,11 @@ class DistilledModel(BaseModel):
                                                                               teacher[0])
         return losses
 
-    def ask(self, teacher: Teacher, inputs: Tensor) -> dict[str, list[Tensor]]:
-        """The outputs of a teacher, or the stored scores of the only one."""
-        if isinstance(self.teacher_scores, StoredScores):
-            return {OUTPUT.text: [self.teacher_scores(inputs)]}
-        return teacher.outputs(inputs)
+    def ask(self, teacher: Teacher, inputs: Tensor, data_samples: list | None
+            ) -> dict[str, list[Tensor]]:
+        """The outputs of a teacher, computed or stored."""
+        store = self.stores[self.teachers.index(teacher)]
+        return teacher.outputs(inputs) if store is None else store.outputs(inputs, data_samples)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> 'DistilledModel':
         super()._apply(fn, *args, **kwargs)

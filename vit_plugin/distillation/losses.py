@@ -56,7 +56,7 @@ class ScoreDistillation(Distillation):
         weight: Share of the teacher in the total loss, in [0, 1].
 
     Attributes:
-        top_k: How many of the teacher's highest scores `StoredScores` keeps for it.
+        top_k: How many of the teacher's highest scores `StoredOutputs` keeps for it.
     """
 
     compares = 'scores'

@@ -40,7 +40,7 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
             ``checkpoint=None`` says that the config brings the weights itself, e.g. with
             ``init_cfg`` or timm's ``pretrained=True``. ``resize``, ``channels_last``, ``compile``
             and ``weight`` may be added to a dict, see `Teacher`; so may ``store``, see
-            `StoredScores`.
+            `StoredOutputs`.
         pixels: The student's data preprocessor.
         scope: The toolkit of names without one, where no config file says so; ``None`` for the
             present one.

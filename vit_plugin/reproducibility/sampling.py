@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from mmengine.dist import get_dist_info
+from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
 
 from vit_plugin.errors import UserError
@@ -105,7 +106,8 @@ class SkipBatchSampler(Sampler):
 class SeededDataset(Dataset):
     """Another data set; for each `Draw`, ``random``, NumPy and torch (CPU) are seeded by it.
 
-    Give its loader a `SeededSampler`. Works with the transforms of any toolkit.
+    Give its loader a `SeededSampler`. Works with the transforms of any toolkit. What they pack as
+    ``data_samples`` tells which drawing it is: ``draw``, of ``num_samples`` samples.
 
     Args:
         dataset: Config of the data set, or the data set.
@@ -127,7 +129,10 @@ class SeededDataset(Dataset):
             raise UserError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
                             "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
         seed_generators(*draw, devices=False)
-        return self.dataset[draw.sample]
+        item = self.dataset[draw.sample]
+        if isinstance(item, dict) and isinstance(item.get('data_samples'), BaseDataElement):
+            item['data_samples'].set_metainfo(dict(draw=draw, num_samples=len(self)))
+        return item
 
     def __len__(self) -> int:
         return len(self.dataset)

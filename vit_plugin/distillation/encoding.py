@@ -1,0 +1,78 @@
+"""How the outputs of a teacher are kept on disk."""
+from math import log
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .losses import ScoreDistillation
+
+
+class Encoding(Protocol):
+    """Outputs (B, width) in float32 <-> an array (B,) of ``kind``."""
+
+    kind: np.dtype
+
+    def encode(self, x: Tensor) -> np.ndarray: ...
+
+    def decode(self, stored: np.ndarray) -> Tensor: ...
+
+
+class Vector:
+    """All values as half floats."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.kind = np.dtype([('values', 'f2', width)])
+
+    def __str__(self) -> str:
+        return f'{self.width} values'
+
+    def encode(self, x: Tensor) -> np.ndarray:
+        stored = np.zeros(len(x), self.kind)
+        stored['values'] = x.cpu().numpy()
+        return stored
+
+    def decode(self, stored: np.ndarray) -> Tensor:
+        return torch.from_numpy(stored['values'].astype(np.float32))
+
+
+class TopScores:
+    """The ``top_k`` highest scores as half floats, and one for all others.
+
+    The latter preserves their share of the probability at the loss's temperature. With ``top_k=1``
+    the decision alone is kept.
+
+    Args:
+        width: Number of classes, at most 65,536.
+        loss: What the scores are for.
+    """
+
+    def __init__(self, width: int, loss: ScoreDistillation) -> None:
+        self.width, self.loss, self.top_k = width, loss, min(loss.top_k, width)
+        scores = self.top_k + 1 if self.top_k > 1 else 0
+        self.kind = np.dtype([('classes', 'u2', self.top_k), ('scores', 'f2', scores)])
+
+    def __str__(self) -> str:
+        return f'top {self.top_k} of {self.width} scores'
+
+    def encode(self, x: Tensor) -> np.ndarray:
+        stored = np.zeros(len(x), self.kind)
+        top, classes = x.topk(self.top_k)
+        stored['classes'] = classes.cpu().numpy().reshape(stored['classes'].shape)
+        if self.top_k > 1:
+            temperature = getattr(self.loss, 'temperature', 1.)
+            others = x.scatter(1, classes, -torch.inf) / temperature
+            number = max(self.width - self.top_k, 1)
+            others = temperature * (others.logsumexp(1, keepdim=True) - log(number))
+            stored['scores'] = torch.cat((top, others), 1).cpu().numpy()
+        return stored
+
+    def decode(self, stored: np.ndarray) -> Tensor:
+        classes = torch.from_numpy(stored['classes'].astype(np.int64)).view(len(stored), -1)
+        if self.top_k == 1:
+            return torch.zeros(len(stored), self.width).scatter_(1, classes, 1.)
+        scores = torch.from_numpy(stored['scores'].astype(np.float32))
+        others = scores[:, -1:].expand(-1, self.width)
+        return others.scatter(1, classes, scores[:, :-1])
