@@ -27,6 +27,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: 'test_quickstart' not in item.nodeid)
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _short_logs() -> Iterator[None]:
+    """Without two things in the log of every run that take seconds: the list of the machine's
+    compilers, and yapf's formatting of the config, 8 times a run.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_scope() -> Iterator[None]:
     # A runner leaves the scope of its toolkit behind, for whatever is built next: a test, or a

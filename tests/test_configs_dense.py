@@ -43,12 +43,6 @@ def build(cfg: Config) -> torch.nn.Module:
     return import_module(f'{cfg.default_scope}.registry').MODELS.build(cfg.model)
 
 
-@pytest.fixture(autouse=True)
-def _no_formatting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """mmengine has yapf format every config 8 times a run, 5 seconds in all."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_full_size_has_the_published_parameters(path: Path) -> None:
     cfg = Config.fromfile(path)

@@ -80,9 +80,6 @@ def clone(tmp_path: Path, image_folder: Path, coco: Path, ade: Path,
     make_pets(tmp_path / 'data', image_folder, coco, ade)
     Image.open(image_folder / 'light/0.png').save(tmp_path / 'photo.jpg')
     monkeypatch.chdir(tmp_path)
-    # Of no use here, and slower than the training: mmengine's list of compilers, and yapf.
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
     yield tmp_path
     if sys.modules.pop('pool_net', None):  # the page on extending registers parts of its own
         for name in ('PoolNet', 'TorchvisionClassifier'):

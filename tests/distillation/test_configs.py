@@ -17,13 +17,6 @@ DENSE = [path for path in CONFIGS if 'unlabelled' not in path.stem]
 UNLABELLED = [path for path in CONFIGS if 'unlabelled' in path.stem]
 
 
-@pytest.fixture(autouse=True)
-def _fast_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither format every config nor list the compilers for the log."""
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
 def test_header_names_its_own_command(path: Path) -> None:
     header = path.read_text().split('\n_base_')[0]

@@ -59,7 +59,6 @@ def train(seconds: float, workers: int, work_dir: Path) -> Runner:
     (0.2, 1, 'so they wait for the disk or the network'), (0., 0, None)])
 def test_advice_is_given_once(seconds: float, workers: int, message: str | None, tmp_path: Path,
                               monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     said = []
     monkeypatch.setattr('vit_plugin.hooks.data_time.print_log',
                         lambda text, logger, level: said.append((text, level)))

@@ -36,13 +36,6 @@ Run = Callable[..., str]
 
 
 @pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Formatting of configs and the list of the machine's compilers, for the log, take seconds.
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
-
-
-@pytest.fixture
 def config(tmp_path: Path, image_folder: Path) -> Path:
     path = tmp_path / 'first_hour.py'
     path.write_text(CONFIG.format(folder=image_folder))

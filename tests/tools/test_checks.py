@@ -18,7 +18,6 @@ from vit_plugin.checks.settings import check_settings
 from vit_plugin.errors import UserError
 
 SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
-pytestmark = pytest.mark.usefixtures('fast')
 
 WARM_UP = """
 param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch={by_epoch}, end=5),

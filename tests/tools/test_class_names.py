@@ -9,8 +9,6 @@ import torch
 from tests.tools.conftest import Run
 from tests.tools.test_train_and_test import detection, segmentation
 
-pytestmark = pytest.mark.usefixtures('fast')
-
 
 @pytest.fixture
 def folder(image_folder: Path, tmp_path: Path) -> Callable[..., Path]:

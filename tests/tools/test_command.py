@@ -80,7 +80,7 @@ def test_config_names_are_unique() -> None:
 
 
 def test_a_run_by_the_command(command: Callable[..., int | None], config: Path,
-                              work: Path, fast: None) -> None:
+                              work: Path) -> None:
     command('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
     command('test', config, work / 'epoch_1.pth', '--work-dir', work)
     assert (work / 'epoch_1.pth').is_file()

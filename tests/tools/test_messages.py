@@ -26,8 +26,6 @@ from vit_plugin.cli import messages
 from vit_plugin.cli.train import set_amp
 from vit_plugin.transforms import CheckLabels
 
-pytestmark = pytest.mark.usefixtures('fast')
-
 
 @pytest.mark.parametrize(('option', 'message'), [
     ('model.backbone.type=vit_plugin.DeitS', "no such model. Did you mean 'vit_plugin.DeiT'"),

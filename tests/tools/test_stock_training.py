@@ -80,7 +80,6 @@ model = dict(
         test_mode='test_mode=True,', train=f'[{load}]', test=f'[{load}]')
 
 
-@pytest.mark.usefixtures('fast')
 @pytest.mark.parametrize(('write', 'data', 'metric'), [
     (classifier, 'image_folder', 'accuracy/top1:'), (detector, 'coco', 'coco/bbox_mAP:'),
     (segmentor, 'ade', 'mIoU:')])
@@ -102,7 +101,6 @@ def test_stock_config_trains(write: Callable[[Path, Path], str], data: str, metr
     assert ("SwinTransformer <- '" in log) == (write is segmentor)
 
 
-@pytest.mark.usefixtures('fast')
 def test_what_cannot_be_done_is_named(stopped: Callable[..., str], tmp_path: Path,
                                       coco: Path) -> None:
     config = tmp_path / 'stock.py'

@@ -14,8 +14,6 @@ from tests.tools.conftest import CONFIG, Run
 from vit_plugin.checkpoints import CheckpointError
 from vit_plugin.checkpoints.runner import read_as_data
 
-pytestmark = pytest.mark.usefixtures('fast')
-
 TEACHER = """
 model['type'] = 'vit_plugin.DistilledClassifier'
 model['distillation'] = dict(type='vit_plugin.HardDistillation')
@@ -54,10 +52,7 @@ def first(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     cfg.work_dir, cfg.train_cfg.max_epochs = str(work), 1
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.train_dataloader.collate_fn = dict(type='default_collate')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-        patch.setattr('mmengine.runner.runner.collect_env', dict)
-        Runner.from_cfg(cfg).train()
+    Runner.from_cfg(cfg).train()
     DefaultScope._instance_dict.clear()
     return torch.load(work / 'epoch_1.pth', weights_only=False)
 
