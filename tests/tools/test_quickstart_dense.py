@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from tests import forked
 from tests.conftest import ROOT
 from vit_plugin.demo import scenes
 
@@ -50,6 +51,7 @@ def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
     monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 1, 'val': 1})
     monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 16, 'val': 10})
     scenes.run_scenes(tmp_path, 2)
