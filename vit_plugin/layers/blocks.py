@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from .attention import Attention
 from .feed_forward import FeedForward
+from .plain import after_norm
 from .residual import DropPath
 from .window_attention import ShiftedWindowAttention
 
@@ -31,8 +32,8 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn_drop_path(self.attn(self.ln1(x)))
-        return x + self.drop_path(self.ffn(self.ln2(x)))
+        x = x + self.attn_drop_path(after_norm(self.ln1, x, self.attn))
+        return x + self.drop_path(after_norm(self.ln2, x, self.ffn))
 
 
 class SwinBlock(nn.Module):
@@ -53,5 +54,5 @@ class SwinBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.ffn(self.norm2(x)))
+        x = x + self.drop_path(after_norm(self.norm1, x, self.attn))
+        return x + self.drop_path(after_norm(self.norm2, x, self.ffn))

@@ -1,4 +1,5 @@
 """Layers of torch whose operator may be called in their stead."""
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch.nn.modules import module as torch_module
 from vit_plugin import ops
 
 # As torch defines them, to notice when somebody patches a class.
-KINDS: tuple[Any, ...] = (nn.Linear, nn.GELU, nn.Dropout, nn.Sequential)
+KINDS: tuple[Any, ...] = (nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout, nn.Sequential)
 FORWARDS = {kind: kind.forward for kind in KINDS}
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
@@ -35,3 +36,12 @@ def linear(layer: Any, x: Tensor) -> Tensor:
     if is_plain(layer, nn.Linear):
         return ops.linear(x, layer.weight, layer.bias)
     return layer(x)
+
+
+def after_norm(norm: Any, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+    """``branch(norm(x))``; a plain layer norm's output is not kept for the backward pass."""
+    out = norm(x)
+    if not is_plain(norm, nn.LayerNorm):
+        return branch(out)
+    with ops.recomputed_norm(out, x, norm.weight, norm.bias, norm.eps):
+        return branch(out)

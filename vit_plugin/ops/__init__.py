@@ -6,6 +6,7 @@ from .attention import attention, window_attention, window_self_attention
 from .backends import BACKENDS, backend
 from .linear import linear
 from .mlp import mlp
+from .norm import recomputed_norm
 from .windows import (
     Shift,
     Size,
@@ -20,6 +21,6 @@ from .windows import (
 
 __all__ = [
     'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'crop', 'linear', 'mlp', 'pad_to_windows',
-    'roll', 'round_up', 'shift_mask', 'window_attention', 'window_partition', 'window_reverse',
-    'window_self_attention',
+    'recomputed_norm', 'roll', 'round_up', 'shift_mask', 'window_attention', 'window_partition',
+    'window_reverse', 'window_self_attention',
 ]

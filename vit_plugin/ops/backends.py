@@ -26,7 +26,7 @@ from vit_plugin.errors import UserError
 BACKENDS = {
     'cpu': 'attention and MLP in groups of tokens that fit the cache; eager work on the CPU',
     'onednn': "oneDNN's matrix products; float32 on CPUs with AVX-512 that are not Intel's",
-    'recompute': "MLPs that compute GELU again in the backward pass; eager training",
+    'recompute': 'GELU and norms computed again in the backward pass, not kept; eager training',
     'triton': "a window's attention in one kernel; inference on a GPU, Ampere or newer",
 }
 # The Triton kernel has not been timed on a GPU yet.
@@ -131,6 +131,15 @@ def is_observed(x: Tensor) -> bool:
 def is_transformed() -> bool:
     """Whether a function transform (vmap, grad, ...) or forward-mode differentiation is active."""
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def has_saving_hooks() -> bool:
+    """Whether hooks see what autograd saves, as those of checkpointing do: only one pair can.
+
+    torch < 2.8 does not tell, which counts as yes.
+    """
+    top = getattr(torch._C._autograd, '_top_saved_tensors_default_hooks', None)
+    return top is None or top(False) is not None
 
 
 def knows_products_only() -> bool:
