@@ -1,17 +1,19 @@
 # One environment, .venv, for everything; set up once, on the first call.
 VENV := .venv
 RUN := $(VENV)/bin/python
-.PHONY: setup lock demo test test-python lint doctor
+.PHONY: setup lock demo test test-python test-openmmlab lint doctor
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: setup.cfg pyproject.toml constraints.lock tools/setup.sh
+$(VENV)/.ready: setup.cfg pyproject.toml constraints.lock constraints-openmmlab.lock tools/setup.sh
 	VENV=$(VENV) bash tools/setup.sh
 	@touch $@
 
-lock:  # choose every version anew, from setup.cfg and the pins of constraints.txt
-	$(RUN) -m uv pip compile --universal --python-version 3.10 --no-python-downloads --no-annotate --no-header --upgrade --quiet \
-		--extra all --extra demo --extra dev -c constraints.txt -o constraints.lock setup.cfg
+LOCK := $(RUN) -m uv pip compile --no-python-downloads --no-annotate --no-header --upgrade --quiet \
+	--extra demo --extra dev setup.cfg
+lock:  # choose every version anew, from setup.cfg and the pins of constraints*.txt
+	$(LOCK) --universal --python-version 3.10 --extra all -c constraints.txt -o constraints.lock
+	$(LOCK) --python-version 3.11 --python-platform linux --extra openmmlab -c constraints-openmmlab.txt -o constraints-openmmlab.lock
 
 demo: setup
 	$(RUN) -m vit_plugin demo
@@ -21,6 +23,9 @@ test: setup
 
 test-python:  # on another Python, in .venv-<its name>: make test-python PYTHON=python3.13
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))
+
+test-openmmlab:  # on OpenMMLab's own last releases, in .venv-openmmlab
+	STACK=openmmlab $(MAKE) test VENV=.venv-openmmlab
 
 lint: setup
 	$(RUN) -m ruff check .

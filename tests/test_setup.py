@@ -1,4 +1,4 @@
-"""tools/setup.sh on machines that lack something: one clear line, before anything is installed."""
+"""tools/setup.sh on machines that lack something: clear lines, before anything is installed."""
 import os
 import shutil
 import subprocess
@@ -25,30 +25,54 @@ def stand_in(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def stopped_by(folder: Path, **environment: str) -> str:
-    """Run set-up, which must stop at once with one line on stderr; return that line."""
+def stopped_by(folder: Path, **environment: str) -> list[str]:
+    """Run set-up, which must stop at once; return its lines on stderr."""
     path = f'{folder}/bin:{os.environ["PATH"]}'
     result = subprocess.run(
         ['bash', 'tools/setup.sh'], cwd=folder, check=False, capture_output=True, text=True,
         env={**os.environ, 'PATH': path, 'PYTHON': sys._base_executable, **environment})
     assert result.returncode == 1
     assert not (folder / '.venv').exists()
-    line, = result.stderr.splitlines()
-    return line
+    return result.stderr.splitlines()
+
+
+def without_pythons(folder: Path) -> None:
+    for name in ('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'):
+        stand_in(folder, name, 'exit 1')  # what another version answers to the question
+
+
+def test_unsuitable_python(bare: Path) -> None:
+    without_pythons(bare)
+    line, = stopped_by(bare, PYTHON='python3')
+    assert 'python3 is no Python 3.12/3.11/3.10/3.13' in line
+    line, = stopped_by(bare, PYTHON='python3', STACK='openmmlab')
+    assert 'python3 is no Python 3.11' in line
+
+
+def test_no_suitable_python_and_no_uv(bare: Path) -> None:
+    without_pythons(bare)
+    assert 'uv could not fetch one' in stopped_by(bare, PYTHON='')[-1]
 
 
 def test_no_suitable_python(bare: Path) -> None:
-    for name in ('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'):
-        stand_in(bare, name, 'exit 1')  # what another version answers to the question
-    assert 'no Python 3.10, 3.11, 3.12 or 3.13' in stopped_by(bare, PYTHON='python3')
+    """The one that uv fetches is taken: here a stand-in that cannot make environments."""
+    without_pythons(bare)
+    stand_in(bare, 'fetched', 'exit 1')
+    stand_in(bare, 'uv', f'[ "$4" != find ] || echo {bare}/bin/fetched')
+    stand_in(bare, 'python3', '[ "$2" = venv ] && mkdir -p "$3/bin" '
+             f'&& cp {bare}/bin/uv "$3/bin/python"')
+    fetches, line = stopped_by(bare, PYTHON='')
+    assert 'uv fetches 3.12' in fetches
+    assert f'{bare}/bin/fetched cannot make virtual environments' in line
 
 
 def test_no_compiler(bare: Path) -> None:
-    assert 'no C++ compiler' in stopped_by(bare, CXX='absent-compiler')
+    line, = stopped_by(bare, CXX='absent-compiler')
+    assert 'no C++ compiler' in line
 
 
 def test_no_disk(bare: Path) -> None:
     stand_in(bare, 'df', 'echo header; echo "disk 100 50 2097152 50% /"')
-    line = stopped_by(bare, CXX='sh')
+    line, = stopped_by(bare, CXX='sh')
     assert '2 GB of disk are free' in line
     assert '15 GB are needed' in line

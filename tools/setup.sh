@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
 # Set .venv up: the pinned stack of constraints.lock, with mmcv's ops compiled against its torch.
-# Needs Python 3.10-3.13 and a C++ compiler; PYTHON=... chooses the Python, VENV=... the folder.
+# Needs a C++ compiler and Python 3.10-3.13, else uv fetches one; PYTHON=... chooses it, VENV=... the folder.
+# STACK=openmmlab: OpenMMLab's own last releases (constraints-openmmlab.lock) on Python 3.11.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 UV_VERSION=0.13.9
 FREE_GB_NEEDED=15
 VENV=${VENV:-.venv}
+if [ "${STACK:-}" = openmmlab ]; then
+    EXTRAS=openmmlab,demo,dev LOCK=constraints-openmmlab.lock PYTHONS=(3.11)
+else
+    EXTRAS=all,demo,dev LOCK=constraints.lock PYTHONS=(3.12 3.11 3.10 3.13)
+fi
+WANTED="Python $(IFS=/; echo "${PYTHONS[*]}")"
 
 fail() { echo "Set-up stopped: $1" >&2; exit 1; }
 
 find_python() {
-    local candidate
-    for candidate in "${PYTHON:-}" python3.12 python3.11 python3.10 python3.13 python3; do
-        if [ -n "$candidate" ] && command -v "$candidate" > /dev/null \
-            && "$candidate" 2> /dev/null -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))'
+    local candidate candidates=("${PYTHONS[@]/#/python}" python3)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        if command -v "$candidate" > /dev/null \
+            && "$candidate" 2> /dev/null -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] not in '${PYTHONS[*]}'.split())"
         then
             echo "$candidate"
             return
@@ -22,8 +30,24 @@ find_python() {
     done
 }
 
+fetch_python() {  # uv keeps its Pythons in a folder of its own
+    local scratch uv
+    scratch=$(mktemp -d)
+    trap "rm -rf '$scratch'" EXIT
+    uv="$scratch/bin/python -m uv"
+    echo "There is no $WANTED here: uv fetches $PYTHONS." >&2
+    python3 -m venv "$scratch" >&2 \
+        && "$scratch/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" >&2 \
+        && $uv python install "$PYTHONS" >&2 \
+        && $uv python find --managed-python "$PYTHONS"
+}
+
 python=$(find_python)
-[ -n "$python" ] || fail "no Python 3.10, 3.11, 3.12 or 3.13 found. Install one, or name it: make PYTHON=/path/to/python3.11 ..."
+if [ -z "$python" ]; then
+    [ -z "${PYTHON:-}" ] || fail "$PYTHON is no $WANTED. Install one, or name it: make PYTHON=/path/to/python$PYTHONS ..."
+    python=$(fetch_python) \
+        || fail "there is no $WANTED, and uv could not fetch one. Install one, or name it: make PYTHON=/path/to/python$PYTHONS ..."
+fi
 "$python" -c 'import ensurepip, venv' 2> /dev/null \
     || fail "$python cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"
 command -v "${CXX:-c++}" > /dev/null \
@@ -53,7 +77,7 @@ echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the packag
 show_compile &
 trap "kill $! 2> /dev/null || true" EXIT
 "$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
-    -e '.[all,demo,dev]' -c constraints.lock \
+    -e ".[$EXTRAS]" -c "$LOCK" \
     || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept."
 # uv leaves this to the first import, and where PYTHONDONTWRITEBYTECODE is set, as in many containers,
 # to every import: a training then takes 20 s instead of 7 to start. A few files are for other Pythons.
