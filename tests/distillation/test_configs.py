@@ -59,22 +59,24 @@ def test_dense_config_trains_evaluates_and_resumes(
     cfg.model.teacher = dict(config=str(tmp_path / 'teacher.py'),
                              checkpoint=str(tmp_path / 'teacher.pth'))
     cfg.randomness = dict(seed=0)
-    if segments:
-        cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
-    else:
-        cfg.train_cfg.max_epochs = 2
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1, max_keep_ckpts=-1)
     cfg.dump(tmp_path / 'small.py')
     run = ('train', tmp_path / 'small.py', '--work-dir')
     tool(*run, tmp_path / 'whole')
-    name = 'iter' if segments else 'epoch'
-    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / f'whole/{name}_1.pth')
-    saved, resumed = (torch.load(tmp_path / work / f'{name}_2.pth', weights_only=False)
+    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / 'whole/iter_1.pth')
+    saved, resumed = (torch.load(tmp_path / work / 'iter_2.pth', weights_only=False)
                       for work in ('whole', 'resumed'))
     assert 'train/loss_distill' in saved['message_hub']['log_scalars']
     assert not any(key.startswith(('teacher', 'distillation')) for key in saved['state_dict'])
     assert ('mIoU:' if segments else 'coco/bbox_mAP:') in ''.join(capfd.readouterr())
     for key, value in saved['state_dict'].items():
         assert torch.equal(value, resumed['state_dict'][key]), key
+    if segments:  # evaluation needs no teacher, and leaves the config as it is
+        (tmp_path / 'teacher.py').unlink()
+        tool('test', tmp_path / 'whole/small.py', tmp_path / 'whole/iter_2.pth', '--work-dir',
+             tmp_path / 'whole')
+        assert 'mIoU:' in ''.join(capfd.readouterr())
+        assert Config.fromfile(tmp_path / 'whole/small.py').model.teacher == cfg.model.teacher
 
 
 @pytest.mark.parametrize('path', UNLABELLED, ids=lambda path: path.stem)

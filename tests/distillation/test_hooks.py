@@ -96,6 +96,31 @@ def test_wrong_normalisation_stops_before_training(run: Callable[..., Runner],
     assert recorder.seen == []
 
 
+def test_every_teacher_is_scored(run: Callable[..., Runner], bright: Callable[..., dict],
+                                 capfd: pytest.CaptureFixture) -> None:
+    """But not one whose features are learnt."""
+    good, features = bright(100.), dict(bright(0.))
+    runner = run(TeacherCheckHook(min_accuracy=60.), teacher=good, epochs=1)
+    config = dict(student_config(), teacher=[good, features, bright(0.)], distillation=[
+        dict(type='vit_plugin.SoftDistillation', of=0),
+        dict(type='vit_plugin.FeatureDistillation', teacher='backbone', student='head', of=1),
+        dict(type='vit_plugin.DIST', of=2)])
+    runner.model = MODELS.build(config)
+    with pytest.raises(ValueError, match=r'teacher 2 has 50\.0 % .* on 8 .*min_accuracy=60'):
+        runner.train()
+    log = ''.join(capfd.readouterr())
+    assert 'Teacher 0 has 100.0 % top-1 accuracy on 8' in log
+    assert 'Teacher 1' not in log
+
+
+def test_scores_must_be_learnt(run: Callable[..., Runner], bright: Callable[..., dict]) -> None:
+    runner = run(TeacherCheckHook(min_accuracy=60.))
+    runner.model = MODELS.build(dict(student_config(), teacher=bright(0.), distillation=dict(
+        type='vit_plugin.FeatureDistillation', teacher='backbone', student='head')))
+    with pytest.raises(ValueError, match="nothing is learnt of a teacher's scores here"):
+        runner.train()
+
+
 def test_only_some_batches_are_scored(run: Callable[..., Runner], bright: Callable[..., dict],
                                       capfd: pytest.CaptureFixture) -> None:
     # the first batch has dark images only, which this teacher takes for light ones

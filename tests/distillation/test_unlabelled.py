@@ -197,6 +197,13 @@ def test_features_that_do_not_vary_stop_the_run(broken: str) -> None:
         model.loss(torch.randn(2, 3, 32, 32))
 
 
+def test_features_of_every_teacher_must_vary() -> None:
+    model = MODELS.build(unlabelled(teacher=[timm_vit(resize=56), timm_vit(resize=56)]))
+    nn.init.zeros_(model.teachers[1].model.norm.weight)
+    with pytest.raises(ValueError, match='VisionTransformer puts out the same for different im'):
+        model.loss(torch.randn(2, 3, 32, 32))
+
+
 def test_features_that_are_no_numbers_stop_the_run() -> None:
     model = MODELS.build(unlabelled())
     model.teacher.model.norm.bias.data[3] = float('nan')

@@ -4,14 +4,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from torch import nn
 
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.checks import CheckHook
+from vit_plugin.distillation.student import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.reproducibility.checkpoints import is_whole
 from vit_plugin.wording import did_you_mean
@@ -43,10 +46,19 @@ def check_work_dir(work_dir: str) -> None:
                         'Choose another one with --work-dir.') from error
 
 
-def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False) -> Runner:
+class StudentRunner(Runner):
+    """Builds a distilled model without its teachers, which evaluation does not need."""
+
+    def build_model(self, model: Any) -> nn.Module:
+        return super().build_model(without_teachers(model) if isinstance(model, dict) else model)
+
+
+def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
+                 kind: type[Runner] = Runner) -> Runner:
     """Build the runner that the config asks for, and write ``notes`` into its log as warnings.
 
-    Its checkpoints are read as data, unless ``trust`` lets that of ``load_from`` run code.
+    If it asks for none, it is a ``kind``. Its checkpoints are read as data, unless ``trust`` lets
+    that of ``load_from`` run code.
     """
     read_as_data()  # what models load when they are built
     check_work_dir(cfg.work_dir)
@@ -56,7 +68,7 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False) ->
     if local_rank >= torch.cuda.device_count() > 0:
         raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
                         f'machine finds {torch.cuda.device_count()}. Start as many as there are.')
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
     check_hook(runner).trust_checkpoint = trust  # in no config, so that it is not kept
     for note in notes:
         runner.logger.warning(note)

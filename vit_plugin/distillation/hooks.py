@@ -19,10 +19,11 @@ from .losses import Distillation
 
 @HOOKS.register_module()
 class TeacherCheckHook(Hook):
-    """Scores the teacher on validation images before training, and stops if it is too bad.
+    """Scores the teachers on validation images before training, and stops if one is too bad.
 
-    The images take the path of training: the student's preprocessor, the conversion to the
-    teacher's normalisation, and the optimizer wrapper's precision.
+    All classifiers whose scores are learnt are asked. The images take the path of training: the
+    student's preprocessor, the conversion to the teacher's normalisation, and the optimizer
+    wrapper's precision. What is learnt of features is checked in training, by `Teacher`.
 
     Args:
         min_accuracy: Least top-1 accuracy in percent, in (1, 100].
@@ -30,7 +31,7 @@ class TeacherCheckHook(Hook):
 
     Raises:
         ValueError: an argument is out of range, or there is no validation data.
-        ValueError: the teacher is below ``min_accuracy``.
+        ValueError: a teacher is below ``min_accuracy``.
     """
 
     priority = 'VERY_LOW'
@@ -45,34 +46,43 @@ class TeacherCheckHook(Hook):
 
     @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
-        """Score the teacher."""
+        """Score the teachers."""
         model = student_of(runner, type(self).__name__)
-        if OUTPUT not in model.teacher.taps:
-            raise UserError('TeacherCheckHook scores a classifier, but nothing is learnt of the '
+        scored = {id(pair.teacher) for pair in model.pairs
+                  if pair.losses[0].compares == 'scores' and pair.tap is OUTPUT}
+        if not scored:
+            raise UserError('TeacherCheckHook scores classifiers, but nothing is learnt of a '
                             "teacher's scores here: leave the hook out")
         if runner.val_loop is None:
             raise UserError('TeacherCheckHook needs validation data: give val_dataloader, or '
                             'leave the hook out')
-        counts = torch.zeros(2)
+        teachers = [teacher for teacher in model.teachers if id(teacher) in scored]
+        counts = torch.zeros(len(teachers) + 1)
         for i, batch in enumerate(runner.val_dataloader):
             if i == self.num_batches:
                 break
             data = model.data_preprocessor(batch, training=False)
-            with runner.optim_wrapper.optim_context(runner.model):
-                scores = model.teacher(data['inputs'])
             labels = torch.cat([sample.gt_label for sample in data['data_samples']])
-            counts += torch.tensor([(scores.argmax(1) == labels).sum().item(), len(labels)])
+            with runner.optim_wrapper.optim_context(runner.model):
+                right = [(teacher(data['inputs']).argmax(1) == labels).sum().item()
+                         for teacher in teachers]
+            counts += torch.tensor([*right, len(labels)])
         all_reduce(counts)
-        accuracy, images = float(100 * counts[0] / counts[1]), int(counts[1])
-        runner.logger.info(f'The teacher has {accuracy:.1f} % top-1 accuracy on {images} '
-                           'validation images.')
+        for teacher, right in zip(teachers, counts.tolist()):
+            number = model.teachers.index(teacher)
+            name = 'the teacher' if len(model.teachers) == 1 else f'teacher {number}'
+            self.require(runner, name, 100 * right / float(counts[-1]), int(counts[-1]))
+
+    def require(self, runner: Runner, name: str, accuracy: float, images: int) -> None:
+        """Log the accuracy (percent) of a teacher; `ValueError` if it is too low."""
+        found = f'{name} has {accuracy:.1f} % top-1 accuracy on {images} validation images'
+        runner.logger.info(f'{found[0].upper()}{found[1:]}.')
         if accuracy < self.min_accuracy:
             raise UserError(
-                f'the teacher has {accuracy:.1f} % top-1 accuracy on {images} validation images, '
-                f'less than min_accuracy={self.min_accuracy}. Check that its data_preprocessor '
-                'has the mean, std and channel order (to_rgb) that it was trained with, that '
-                'its classes are in the order of the data set\'s, and that its checkpoint is '
-                'the right one. If it is as good as it gets, lower min_accuracy')
+                f'{found}, less than min_accuracy={self.min_accuracy}. Check that its '
+                'data_preprocessor has the mean, std and channel order (to_rgb) that it was '
+                "trained with, that its classes are in the order of the data set's, and that its "
+                'checkpoint is the right one. If it is as good as it gets, lower min_accuracy')
 
 
 @HOOKS.register_module()
@@ -142,14 +152,14 @@ class DistillationScheduleHook(Hook):
 
 @HOOKS.register_module()
 class TeacherTimeHook(Hook):
-    """Logs ``teacher_share``, the teacher's share of the time from step to step.
+    """Logs ``teacher_share``, the teachers' share of the time from step to step.
 
     On CUDA, events are read once the device has passed them, so no step waits for the device; a
     share then belongs to an earlier step.
     """
 
-    def before_run(self, runner: Runner) -> None:
-        """Measure every call of the teacher."""
+    def before_train(self, runner: Runner) -> None:
+        """Measure every call of the teachers."""
         self.cuda = is_cuda_available()
         self.calls: list[tuple[Any, Any]] = []
         self.last_step: float | None = None

@@ -15,6 +15,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from vit_plugin.checkpoints import CheckpointError, read_state_dict
+from vit_plugin.distillation.student import without_teachers
 from vit_plugin.errors import UserError
 
 
@@ -134,11 +135,8 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
     """
     if cfg.get('model') is None:
         raise PictureError(f"the config '{name}' has no model")
-    settings = cfg.model.get('module', cfg.model).copy()  # test-time augmentation wraps a model
-    if settings.type in ('vit_plugin.DistilledClassifier', 'vit_plugin.Distilled'):
-        settings.type = settings.pop('student_type', 'ImageClassifier')
-        for key in ('teacher', 'distillation', 'labels'):
-            settings.pop(key, None)
+    settings = cfg.model.get('module', cfg.model)  # test-time augmentation wraps a model
+    settings = dict(without_teachers(settings))
     if cfg.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
