@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from vit_plugin.benchmark import loading, measure, peers
+from vit_plugin.benchmark.distilled import LOSSES
 from vit_plugin.cli import benchmark
 
 
@@ -65,6 +66,18 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         'plugin', 'mmpretrain', 'torchvision', 'transformers']
     assert all(row['median'] > 0 for case in cases for row in case['rows'])
     assert (tmp_path / 'a.png').stat().st_size > 10_000
+
+
+def test_losses(bench: measure.Bench) -> None:
+    """Each takes more memory than plain training; ratios of time are to the teacher's forward."""
+    steps = bench.steps('distil-memory', 'swin-tiny', 32, 2)
+    assert list(steps)[:2] == ['no teacher', 'teacher asked']
+    assert set(steps) == {'no teacher', 'teacher asked', *LOSSES}
+    plain, asked, mgd = (bench.peak_bytes(steps[title])
+                         for title in ('no teacher', 'teacher asked', 'MGD'))
+    assert plain <= asked < mgd
+    assert next(iter(bench.distil_steps('distil', 'swin-tiny', torch.randn(1, 3, 32, 32)))
+                ) == 'teacher asked'
 
 
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,

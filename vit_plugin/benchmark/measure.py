@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import loading
-from .peers import LIBRARIES, build, distilled_classifier, load_into_plugin
+from .distilled import LOSSES, asked_loss, distilled_classifier, distilled_swin, total_loss
+from .peers import LIBRARIES, build, load_into_plugin
 
 Step = Callable[[], Any]
 
@@ -77,6 +78,8 @@ class Bench:
         x = torch.randn(batch, 3, size, size, device=self.device)
         if work == 'teacher':
             return self.teacher_steps(name, x)
+        if work.startswith('distil'):
+            return self.distil_steps(work, name, x)
         models: dict[str, Any] = self.models(name, size)
         if self.compile:
             models |= {f'{library} compiled': torch.compile(models[library])
@@ -111,6 +114,26 @@ class Bench:
             model, samples = distilled_classifier(name, options, len(x))
             model.to(self.device).train()
             steps[title] = self.step(partial(total_loss, model, x, samples), model.parameters())
+        return steps
+
+    def distil_steps(self, work: str, name: str, x: Tensor) -> dict[str, Step]:
+        """Steps with each kind of loss, the teacher's forward alone, and no teacher.
+
+        Ratios of time are to a step with the teacher's forward, those of memory to plain training.
+        """
+        from mmpretrain.structures import DataSample
+        samples = [DataSample().set_gt_label(i).to(self.device) for i in range(len(x))]
+        titles: dict[str, str | None] = {'teacher asked': 'PKD', 'no teacher': None}
+        if work == 'distil-memory':
+            titles = dict(reversed(titles.items()))
+        steps = {}
+        for title, loss in (titles | {loss: loss for loss in LOSSES}).items():
+            torch.manual_seed(0)
+            model: Any = distilled_swin(name, loss).to(self.device).train()
+            total = partial(asked_loss if title == 'teacher asked' else total_loss, model, x,
+                            samples)
+            steps[title] = (self.backward(total) if work == 'distil-memory'
+                            else self.step(total, model.parameters()))
         return steps
 
     def seconds(self, step: Step) -> float:
@@ -150,8 +173,10 @@ class Bench:
             step(), step()
         values: dict[str, list[float]] = {title: [] for title in steps}
         titles = list(steps)
-        take = dict(memory=self.peak_bytes, load=loading.cpu_seconds).get(work, self.seconds)
-        for i in range(3 if work == 'memory' else self.rounds):
+        is_memory = work.endswith('memory')
+        take = self.peak_bytes if is_memory else (
+            loading.cpu_seconds if work == 'load' else self.seconds)
+        for i in range(3 if is_memory else self.rounds):
             for title in titles[i % len(titles):] + titles[:i % len(titles)]:
                 values[title].append(take(steps[title]))
         return values
@@ -165,11 +190,6 @@ def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
             expected, found = model(x), twin.to(x.device).eval()(x)
         difference = (found - expected).norm() / expected.norm()
         print(f"  with {library}'s weights the plugin's output differs by {difference:.0e}")
-
-
-def total_loss(model: Any, x: Tensor, samples: list) -> Tensor:
-    """The sum of a classifier's losses."""
-    return sum(value for name, value in model.loss(x, samples).items() if 'loss' in name)
 
 
 def capture(step: Step) -> Step:
@@ -209,7 +229,7 @@ def flops(step: Step) -> int:
 def summarise(values: dict[str, list[float]], work: str, batch: int) -> list[dict[str, Any]]:
     """One row for each title: median, quartiles, and the median of the ratios to the first."""
     reference = next(iter(values.values()))
-    unit = 2**20 if work == 'memory' else batch / 1000
+    unit = 2**20 if work.endswith('memory') else batch / 1000
     rows = []
     for title, taken in values.items():
         ratios = [mine / theirs for mine, theirs in zip(taken, reference)]

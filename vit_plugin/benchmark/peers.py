@@ -148,35 +148,3 @@ def load_into_plugin(library: str, model: nn.Module, name: str, size: int) -> nn
     assert isinstance(model, Adapter)
     twin.model.load_state_dict(model.model.state_dict())
     return twin
-
-
-def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
-                         ) -> tuple[nn.Module, list]:
-    """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
-
-    ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
-    """
-    from mmengine.registry import DefaultScope
-    from mmpretrain.registry import MODELS
-    from mmpretrain.structures import DataSample
-
-    from vit_plugin.reproducibility import Draw
-    arch = name.split('-')[1]
-    config: dict[str, Any] = dict(
-        type='ImageClassifier',
-        backbone=dict(type='vit_plugin.DeiT', arch=arch),
-        head=dict(type='vit_plugin.DeiTHead', num_classes=1000,
-                  in_channels=DEIT[arch]['embed_dims']))
-    if teacher is not None:
-        config |= dict(
-            type='vit_plugin.DistilledClassifier',
-            teacher=dict(type='TimmClassifier', model_name='regnety_160', checkpoint=None,
-                         **teacher),
-            distillation=dict(type='vit_plugin.HardDistillation'))
-        config['backbone']['type'] = 'vit_plugin.DistilledDeiT'
-        config['head']['type'] = 'vit_plugin.DistilledDeiTHead'
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(config)
-    samples = [DataSample(metainfo=dict(draw=Draw(0, 0, i), num_samples=batch)).set_gt_label(i)
-               for i in range(batch)]
-    return model, samples

@@ -12,6 +12,9 @@ A case is WORK:MODEL:SIZE:BATCH. WORK is one of
     memory    the most memory that forward and backward take above weights and gradients
     teacher   a training step distilled from timm's RegNetY-16GF, with its scores computed and with
               its scores stored, beside one without a teacher
+    distil    a training step of a Swin with a Swin-S teacher and each kind of loss, over one with
+              the teacher's forward alone; and without a teacher
+    distil-memory  what `memory` counts of the same, over plain training
     curve     inference of the plugin at sizes up to SIZE; Swin's cost is linear in the pixels
     load      BATCH images from file to augmented tensor, in CPU time of one core; MODEL is a
               recipe of vit_plugin/benchmark/loading.py, the files are those of --images
@@ -69,7 +72,7 @@ def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
         values = bench.measure(steps, work)
         torch.set_num_threads(threads)
     rows = summarise(values, work, int(batch))
-    show(rows, 'MiB' if work == 'memory' else 'ms per image')
+    show(rows, 'MiB' if work.endswith('memory') else 'ms per image')
     result = dict(case=case, rows=rows)
     if work in ('forward', 'train'):
         first = next(iter(steps.values()))

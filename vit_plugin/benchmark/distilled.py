@@ -1,0 +1,78 @@
+"""The classifiers with teachers that ``vit-plugin benchmark`` compares; mmpretrain builds them."""
+from typing import Any
+
+from torch import Tensor, nn
+
+from vit_plugin.backbones.archs import DEIT
+
+
+def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
+                         ) -> tuple[nn.Module, list]:
+    """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
+
+    ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
+    """
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS
+    from mmpretrain.structures import DataSample
+
+    from vit_plugin.reproducibility import Draw
+    arch = name.split('-')[1]
+    config: dict[str, Any] = dict(
+        type='ImageClassifier',
+        backbone=dict(type='vit_plugin.DeiT', arch=arch),
+        head=dict(type='vit_plugin.DeiTHead', num_classes=1000,
+                  in_channels=DEIT[arch]['embed_dims']))
+    if teacher is not None:
+        config |= dict(
+            type='vit_plugin.DistilledClassifier',
+            teacher=dict(type='TimmClassifier', model_name='regnety_160', checkpoint=None,
+                         **teacher),
+            distillation=dict(type='vit_plugin.HardDistillation'))
+        config['backbone']['type'] = 'vit_plugin.DistilledDeiT'
+        config['head']['type'] = 'vit_plugin.DistilledDeiTHead'
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(config)
+    samples = [DataSample(metainfo=dict(draw=Draw(0, 0, i), num_samples=batch)).set_gt_label(i)
+               for i in range(batch)]
+    return model, samples
+
+
+# A loss of each kind; those on maps compare all four stages.
+LOSSES: dict[str, dict[str, Any]] = {
+    'HardDistillation': {}, 'SoftDistillation': {}, 'DIST': {}, 'DKD': {},
+    'StandardisedDistillation': {}, 'PKD': {}, 'MGD': {}, 'FeatureDistillation': {},
+    'CWD': dict(student='backbone', teacher='backbone'),
+    'PixelDistillation': dict(student='backbone', teacher='backbone')}
+
+
+def distilled_swin(name: str, loss: str | None) -> nn.Module:
+    """A Swin classifier with a Swin-S teacher of the same widths and a loss, or without."""
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS
+
+    def classifier(arch: str) -> dict[str, Any]:
+        return dict(
+            type='ImageClassifier', neck=dict(type='GlobalAveragePooling'),
+            backbone=dict(type='vit_plugin.SwinTransformer', arch=arch, out_indices=(0, 1, 2, 3),
+                          drop_path_rate=0.),
+            head=dict(type='LinearClsHead', num_classes=1000, in_channels=768))
+    config = classifier(name.split('-')[1])
+    if loss is not None:
+        config |= dict(
+            type='vit_plugin.DistilledClassifier',
+            teacher=dict(classifier('small'), checkpoint=None),
+            distillation=dict(type=f'vit_plugin.{loss}', **LOSSES[loss]))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return MODELS.build(config)
+
+
+def total_loss(model: Any, x: Tensor, samples: list) -> Tensor:
+    """The sum of a classifier's losses."""
+    return sum(value for name, value in model.loss(x, samples).items() if 'loss' in name)
+
+
+def asked_loss(model: Any, x: Tensor, samples: list) -> Tensor:
+    """The sum of a distilled classifier's own losses, with the teacher's forward beside it."""
+    model.teacher.outputs(x)
+    return sum(model.own_losses(x, samples).values())
