@@ -1,6 +1,6 @@
 # Pretraining of a backbone without labels, on any tree of folders with images: the student learns
-# the features of DINOv2's ViT-B, the whole image's and those of its patches (AM-RADIO,
-# https://arxiv.org/abs/2312.06709, section 3.3). 224 pixels are 16x16 patches of the teacher.
+# the features of DINOv2's ViT-B, the whole image's and those of its patches (as in AM-RADIO,
+# https://arxiv.org/abs/2312.06709). 224 pixels are 16x16 patches of the teacher.
 data_root = 'data/unlabelled'
 data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)

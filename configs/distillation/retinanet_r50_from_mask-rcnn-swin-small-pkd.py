@@ -1,8 +1,8 @@
 # RetinaNet, ResNet-50, FPN, 24 epochs, distilled from mmdet's Mask R-CNN with Swin-S: PKD.
 # Train: bash tools/dist_train.sh \
 #     configs/distillation/retinanet_r50_from_mask-rcnn-swin-small-pkd.py 8
-# Published: 41.5 box AP, 4.1 more than without a teacher; 48.2 is the teacher's (PKD,
-# https://arxiv.org/abs/2207.02039). The settings are those of mmrazor's
+# Published: 41.5 box AP, 4.1 more than without a teacher; 48.2 is the teacher's (mmrazor's README
+# of PKD, https://arxiv.org/abs/2207.02039). The settings are those of its
 # configs/distill/mmdet/pkd/pkd_fpn_mask_rcnn_swin_retina_r50_2x_coco.py: the first level of one
 # pyramid with the first of the other, resized, though they have strides of 8 and 4.
 _base_ = 'mmdet::retinanet/retinanet_r50_fpn_2x_coco.py'

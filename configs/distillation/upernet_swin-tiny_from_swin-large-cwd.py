@@ -1,5 +1,6 @@
 # UPerNet, Swin-T, 160k iterations, 512x512, distilled from the one with Swin-L: CWD on the scores
-# of the pixels. Train the teacher first; 52.05 mIoU are published for it.
+# of the pixels. Train the teacher first; 52.05 mIoU are published for it (README of
+# microsoft/Swin-Transformer).
 # Train: bash tools/dist_train.sh configs/distillation/upernet_swin-tiny_from_swin-large-cwd.py 8
 # Published: none for this pair. 44.41 mIoU without a teacher (mmseg's model zoo). Weight and
 # temperature are those of mmrazor's configs/distill/mmseg/cwd.

@@ -15,8 +15,9 @@ class FeatureDistillation(Distillation):
     Local features (B, C, H, W) are compared pixel by pixel on the teacher's grid, to which the
     student's are resized; global ones (B, C) image by image, with the mean of the student's map
     where it has one. Pretraining without labels from foundation models: Ranzinger et al.,
-    "AM-RADIO", https://arxiv.org/abs/2312.06709, section 3.3, whose factors 0.9 and 0.1 are the
-    default, and Shang et al., "Theia", https://arxiv.org/abs/2407.20179.
+    "AM-RADIO", https://arxiv.org/abs/2312.06709, and Shang et al., "Theia",
+    https://arxiv.org/abs/2407.20179, whose code (bdaiinstitute/theia, ``cos_l1``) has the default's
+    factors 0.9 and 0.1.
 
     Args:
         weight: Factor of the loss.

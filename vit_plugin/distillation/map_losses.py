@@ -16,8 +16,8 @@ class PKD(Distillation):
     This is one minus Pearson's correlation of the channels, up to the bias of the deviation. So
     the maps need not have values of one size, and detectors of different kinds can be compared.
     Cao et al., "PKD: general distillation framework for object detectors via Pearson correlation
-    coefficient", https://arxiv.org/abs/2207.02039, section 3.2. The default weight is that of
-    mmrazor's configs, on four levels of the FPN.
+    coefficient", https://arxiv.org/abs/2207.02039. The default weight is that of mmrazor's
+    configs/distill/mmdet/pkd, on four levels of the FPN.
 
     Args:
         weight: Factor of the loss.
@@ -45,8 +45,9 @@ class CWD(SoftenedDistillation):
     """``T^2 / C * sum_c KL(softmax(t_c / T) || softmax(s_c / T))``, the softmax over the pixels.
 
     Averaged over the batch. Shu et al., "Channel-wise knowledge distillation for dense
-    prediction", https://arxiv.org/abs/2011.13256, equation 4. The defaults are those of mmrazor's
-    config for segmentors' scores; for levels of an FPN it takes ``weight=10``.
+    prediction", https://arxiv.org/abs/2011.13256. The defaults are those of mmrazor's
+    configs/distill/mmseg/cwd for segmentors' scores; for levels of an FPN, in
+    configs/distill/mmdet/cwd, it takes ``weight=10``.
 
     Args:
         weight: Factor of the loss.
@@ -66,8 +67,8 @@ class PixelDistillation(SoftenedDistillation):
     """``T^2 * KL(softmax(t / T) || softmax(s / T))`` of each pixel's classes, averaged over pixels.
 
     Hinton's loss for segmentation, "pixel-wise" in Liu et al., "Structured knowledge distillation
-    for semantic segmentation", https://arxiv.org/abs/1903.04197, equation 2, with their weight
-    and temperature.
+    for semantic segmentation", https://arxiv.org/abs/1903.04197. The default weight is that of
+    the authors' irfanICMLL/structure_knowledge_distillation (``lambda_pi`` in run_train_val.sh).
 
     Args:
         weight: Factor of the loss.
@@ -88,7 +89,7 @@ class MGD(Distillation):
 
     The mask leaves out a random share of the pixels, A is a 1x1 convolution where the widths
     differ, and G two 3x3 convolutions with a ReLU between. Yang et al., "Masked generative
-    distillation", https://arxiv.org/abs/2205.01529, equation 5. The defaults are the authors' for
+    distillation", https://arxiv.org/abs/2205.01529. The defaults are the authors' (yzd-v/MGD) for
     one-stage detectors; for two-stage ones they take ``weight=5e-7, masked=0.45``, for segmentors
     ``masked=0.75``.
 

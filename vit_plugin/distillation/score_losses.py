@@ -14,8 +14,8 @@ class DIST(SoftenedDistillation):
 
     s and t are the softmax of the scores over T, r is Pearson's correlation: between the classes
     of each image b, and within each class k over the images. Huang et al., "Knowledge distillation
-    from a stronger teacher", https://arxiv.org/abs/2205.10536, equations 8 to 11. The defaults are
-    those of the authors' ``dist_kd.py``.
+    from a stronger teacher", https://arxiv.org/abs/2205.10536. The defaults are those of the
+    authors' ``dist_kd.py`` (hunto/image_classification_sota).
 
     Args:
         weight: Factor of the loss.
@@ -44,8 +44,8 @@ class DKD(SoftenedDistillation):
 
     b is the probability of the true class and of all others together, q that of each other class
     among the others. Zhao et al., "Decoupled knowledge distillation",
-    https://arxiv.org/abs/2203.08679, equation 7. The defaults are the authors' for CIFAR-100; on
-    ImageNet they take ``beta=0.5, temperature=1`` (their repository mdistiller).
+    https://arxiv.org/abs/2203.08679. The defaults are the authors' for CIFAR-100; on ImageNet they
+    take ``beta=0.5, temperature=1`` (megvii-research/mdistiller, configs/imagenet).
 
     Args:
         weight: Factor of the loss.
@@ -81,8 +81,9 @@ class StandardisedDistillation(SoftenedDistillation):
 
     Mean and standard deviation are those of each image's scores, so student and teacher need not
     have scores of one size. Sun et al., "Logit standardization in knowledge distillation",
-    https://arxiv.org/abs/2403.01427, section 4. The defaults are the authors' for CIFAR-100, who
-    give the label loss a weight of 0.1 beside it (``loss=dict(loss_weight=0.1)`` of the head).
+    https://arxiv.org/abs/2403.01427. The defaults are the authors' for CIFAR-100 (sunshangquan/
+    logit-standardization-KD), who give the label loss a weight of 0.1 beside it
+    (``loss=dict(loss_weight=0.1)`` of the head).
 
     Args:
         weight: Factor of the loss.
