@@ -7,6 +7,8 @@ import torch
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
+from tests.distillation.dense_models import DETECTOR, SEGMENTOR, Dense
+
 CLASSES = 5
 
 
@@ -50,3 +52,13 @@ def batch() -> tuple[torch.Tensor, list[DataSample]]:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(4, 3, 32, 32, generator=generator)
     return images, [DataSample().set_gt_label(i) for i in range(4)]
+
+
+@pytest.fixture(scope='session')
+def detector(coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Dense:
+    return Dense(DETECTOR, coco, tmp_path_factory.mktemp('detector'))
+
+
+@pytest.fixture(scope='session')
+def segmentor(ade: Path, tmp_path_factory: pytest.TempPathFactory) -> Dense:
+    return Dense(SEGMENTOR, ade, tmp_path_factory.mktemp('segmentor'))

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.registry import MODELS
 
+from vit_plugin.distillation.student import without_teachers
+
 from .conftest import student_config, teacher_config
 
 Batch = tuple[torch.Tensor, list]
@@ -119,6 +121,22 @@ def test_class_counts_must_agree(checkpoint: Path) -> None:
         build(checkpoint, head=head)
 
 
+@pytest.mark.parametrize(('loss', 'teacher', 'message'), [
+    ('CWD', teacher_config(), r'\(1, 5\)\], with .* ImageClassifier, .*CWD compares \(B, C, H'),
+    ('HardDistillation', dict(type='timm.create_model', model_name='test_resnet', num_classes=0),
+     r"'head' of the student, .*\(1, 5\).*'output' of the teacher ResNet, \[\(1, 96\)\]"),
+])
+def test_outputs_that_are_no_scores_of_the_classes(loss: str, teacher: dict, message: str) -> None:
+    """Before training, also where the teacher does not tell how many classes it has."""
+    config = student_config(
+        teacher=dict(teacher, checkpoint=None), distillation=dict(type=f'vit_plugin.{loss}'),
+        neck=dict(type='GlobalAveragePooling'), backbone=dict(
+            type='ResNet_CIFAR', depth=18, base_channels=2, stem_channels=2),
+        head=dict(type='LinearClsHead', num_classes=5, in_channels=16))
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(config)
+
+
 def test_teacher_needs_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='checkpoint'):
         MODELS.build(student_config(teacher=teacher_config()))
@@ -129,3 +147,19 @@ def test_teacher_needs_a_checkpoint(tmp_path: Path) -> None:
 def test_distillation_must_be_a_loss(checkpoint: Path) -> None:
     with pytest.raises(ValueError, match='distillation'):
         build(checkpoint, distillation=dict(type='mmpretrain.CrossEntropyLoss'))
+
+
+@pytest.mark.parametrize('kind', ['vit_plugin.DistilledClassifier', 'vit_plugin.Distilled'])
+def test_evaluation_needs_no_teacher(kind: str, checkpoint: Path, batch: Batch) -> None:
+    """The plain student predicts the same, also within test-time augmentation."""
+    model = build(checkpoint).eval()
+    config = student_config(type=kind, teacher=dict(config='absent.py'), labels=True)
+    if kind == 'vit_plugin.Distilled':
+        config['student_type'] = 'mmpretrain.ImageClassifier'
+    plain = without_teachers(dict(type='TTA', module=config))['module']
+    assert without_teachers(plain) is plain
+    student = MODELS.build(plain).eval()
+    student.load_state_dict(model.state_dict(), strict=True)
+    expected, found = (torch.stack([sample.pred_score for sample in one.predict(batch[0])])
+                       for one in (model, student))
+    assert torch.equal(expected, found)

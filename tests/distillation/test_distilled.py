@@ -1,83 +1,17 @@
 """Any model of the three toolkits learns from a teacher, and stays the plain model otherwise."""
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
 from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint
-from torch import Tensor, nn
+from torch import Tensor
 
-from tests.conftest import ROOT
-from tests.dense.shrink import WIDTHS, shrunk
+from tests.dense.shrink import WIDTHS
 from tests.distillation.conftest import student_config, teacher_config
-
-CONFIGS = ROOT / 'configs'
-DETECTOR = CONFIGS / 'detection/mask-rcnn_swin-tiny_fpn_1x_coco.py'
-RETINANET = CONFIGS / 'detection/retinanet_swin-tiny_fpn_1x_coco.py'
-SEGMENTOR = CONFIGS / 'segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
-
-
-def with_scope(config: Any) -> nn.Module:
-    with DefaultScope.overwrite_default_scope(config.default_scope):
-        torch.manual_seed(0)
-        model = MODELS.build(config.model)
-        model.init_weights()
-    return model
-
-
-class Dense:
-    """A plain dense model, its batch, and the same model with a teacher of twice the depth."""
-
-    def __init__(self, path: Path, data: Path, folder: Path, teacher_path: Path | None = None
-                 ) -> None:
-        config = shrunk(path, data)
-        config.model.backbone.drop_path_rate = 0.
-        if 'decode_head' in config.model:
-            config.model.decode_head.dropout_ratio = config.model.auxiliary_head.dropout_ratio = 0.
-        self.config = config
-        self.plain = with_scope(config)
-        with DefaultScope.overwrite_default_scope(config.default_scope):
-            data_loader = Runner.build_dataloader(config.train_dataloader, seed=0)
-        self.batch = self.plain.data_preprocessor(next(iter(data_loader)), training=True)
-        teacher = shrunk(teacher_path or path, data)
-        teacher.model.backbone.arch.depths = (1, 1, 1, 1)
-        model = with_scope(teacher)
-        self.teacher_file, self.weights = folder / 'teacher.py', folder / 'teacher.pth'
-        teacher.dump(self.teacher_file)
-        torch.save(dict(state_dict=model.state_dict()), self.weights)
-
-    def distilled(self, *losses: Any, **teacher: Any) -> nn.Module:
-        config = self.config.copy()
-        config.model = dict(
-            config.model, type='vit_plugin.Distilled', student_type=self.config.model.type,
-            teacher=dict(config=str(self.teacher_file), checkpoint=str(self.weights), **teacher),
-            distillation=losses[0] if len(losses) == 1 else list(losses))
-        with DefaultScope.overwrite_default_scope(config.default_scope):
-            model = MODELS.build(config.model)
-        model.load_state_dict(self.plain.state_dict())
-        return model
-
-    def losses(self, model: nn.Module) -> dict[str, Any]:
-        torch.manual_seed(1)
-        return model(**self.batch, mode='loss')
-
-    @property
-    def images(self) -> Tensor:
-        return self.batch['inputs']
-
-
-@pytest.fixture(scope='module')
-def detector(coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Dense:
-    return Dense(DETECTOR, coco, tmp_path_factory.mktemp('detector'))
-
-
-@pytest.fixture(scope='module')
-def segmentor(ade: Path, tmp_path_factory: pytest.TempPathFactory) -> Dense:
-    return Dense(SEGMENTOR, ade, tmp_path_factory.mktemp('segmentor'))
+from tests.distillation.dense_models import DETECTOR, RETINANET, Dense
 
 
 def pkd(student: Tensor, teacher: Tensor) -> Tensor:
@@ -243,6 +177,9 @@ def test_weight_0_runs_no_teacher(detector: Dense) -> None:
     (dict(type='PKD', student='neck[2:9]'), r"no output 'neck\[2:9\]': there are 5"),
     (dict(type='PKD', student='neck x'), 'no place in a model'),
     (dict(type='PKD', of=1), 'of=1 of a loss'),
+    (dict(type='PKD', teacher='rpn_head'),
+     r"the teacher MaskRCNN cannot compute \['rpn_head'\] of pixels alone.*teacher="),
+    (dict(type='PDK'), r"got .*PDK.*\. Did you mean 'vit_plugin\.PKD'"),
 ], ids=lambda value: str(value.get('student', value['type'])) if isinstance(value, dict) else '')
 def test_wrong_pairs_name_both_sides(detector: Dense, loss: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -270,6 +207,24 @@ def test_a_teacher_of_another_task_is_refused(detector: Dense, checkpoint: Path)
         MODELS.build(config)
 
 
+def test_a_detector_teaches_no_scores(detector: Dense) -> None:
+    teacher = dict(config=str(detector.teacher_file), checkpoint=str(detector.weights))
+    with pytest.raises(ValueError, match=r"MaskRCNN cannot compute \['output'\] of pixels alone, "
+                                         'as a model of another task may not'):
+        MODELS.build(student_config(teacher=teacher))
+
+
+def test_the_auxiliary_head_learns(segmentor: Dense) -> None:
+    """Only labels lead to it, not the empty image that is run before training."""
+    places = dict(student='auxiliary_head.conv_seg', teacher='decode_head.conv_seg')
+    model = segmentor.distilled(dict(type='vit_plugin.PKD', resize=True, **places))
+    assert segmentor.losses(model)['loss_distill'] > 0
+    with pytest.raises(ValueError, match=r'not known before training: give student_channels='):
+        segmentor.distilled(dict(type='vit_plugin.MGD', **places))
+
+
 def test_student_type_must_be_a_model(checkpoint: Path) -> None:
+    with pytest.raises(ValueError, match=r"needs student_type='\.\.\.'"):
+        MODELS.build(dict(type='vit_plugin.Distilled'))
     with pytest.raises(ValueError, match=r"student_type='mmpretrain\.ResNet'"):
         MODELS.build(dict(type='vit_plugin.Distilled', student_type='mmpretrain.ResNet'))

@@ -128,8 +128,8 @@ def test_other_runs_are_refused(train: Callable, tmp_path: Path) -> None:
     train('first', 'Hard', store=folder)
     with pytest.raises(ValueError, match=r'another run: seed=1 \(stored: 0\)'):
         train('seed', 'Hard', seed=1, store=folder)
-    with pytest.raises(ValueError, match=r"another run: outputs=\['top 5 of 5 scores'\] \(stored: "
-                                         r"\['top 1 of 5"):
+    with pytest.raises(ValueError, match=r"another run: outputs=\['output: top 5 of 5 scores'\] "
+                                         r"\(stored: \['output: top 1 of 5"):
         train('loss', 'Soft', store=folder)
 
 

@@ -105,6 +105,8 @@ def test_library_weights_stay(tmp_path: Path) -> None:
 def test_clear_errors(tmp_path: Path, checkpoint: Path) -> None:
     with pytest.raises(ValueError, match='teacher must be'):
         build_teacher(3, preprocessor())
+    with pytest.raises(ValueError, match=r"has no 'resise'\. Did you mean 'resize'"):
+        build_teacher(dict(config='a.py', checkpoint='a.pth', resise=32), preprocessor())
     with pytest.raises(FileNotFoundError, match=r'absent\.py'):
         build_teacher(str(tmp_path / 'absent.py'), preprocessor())
     other = teacher_config(head=dict(type='LinearClsHead', num_classes=6, in_channels=32))

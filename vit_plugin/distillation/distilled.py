@@ -172,7 +172,7 @@ def set_learnt_apart(model: nn.Module, state_dict: dict, prefix: str, metadata: 
 
 
 @MODELS.register_module(name='Distilled')
-def distilled(student_type: str | type, **kwargs: Any) -> DistilledModel:
+def distilled(student_type: str | type | None = None, **kwargs: Any) -> DistilledModel:
     """Build any model of mmpretrain, mmdet or mmseg with teachers: `DistilledModel`.
 
     Args:
@@ -180,15 +180,19 @@ def distilled(student_type: str | type, **kwargs: Any) -> DistilledModel:
         **kwargs: Those of the student, and of `DistilledModel`.
 
     Raises:
-        ValueError: ``student_type`` is no model of these toolkits.
+        ValueError: ``student_type`` is missing, or no model of these toolkits.
     """
-    kind = student_type
+    if student_type is None:
+        raise UserError("vit_plugin.Distilled needs student_type='...', what the type of the model "
+                        "would be without a teacher, e.g. 'MaskRCNN'")
+    kind: Any = student_type
     if isinstance(student_type, str):
         with MODELS.switch_scope_and_registry(None) as registry:
             kind = registry.get(student_type)
     if not isinstance(kind, type) or not issubclass(kind, BaseModel):
         raise UserError(f'student_type={student_type!r} is no model of mmpretrain, mmdet or mmseg; '
-                        "outside of a run it needs its toolkit in front, e.g. 'mmdet.MaskRCNN'")
+                        "outside of a run, or in one of another toolkit, it needs its own in "
+                        "front, e.g. 'mmdet.MaskRCNN'")
     return distilled_class(kind)(**kwargs)
 
 

@@ -60,7 +60,7 @@ class Teacher:
         self.pixels = convert_pixels(pixels, model, resize)
         self.sizes: set[torch.Size] = set()  # that it has taken
         self.check_finite = FiniteCheck()
-        self.varies: set[str] = set()  # the places where its outputs were seen to
+        self.varies = False  # whether its outputs were seen to
         self.shapes: dict[str, list[tuple[int, ...]]] = {}  # of its outputs for one image
         self.watch([OUTPUT])
 
@@ -86,20 +86,21 @@ class Teacher:
     def outputs(self, x: Tensor) -> dict[str, list[Tensor]]:
         """The tensors at each place that is watched, by its text."""
         seen = self.run(self.forward, self.pixels(x))
-        self.check_finite(*(tensor for tensors in seen.values() for tensor in tensors))
-        if len(self.varies) < len(seen) and len(x) > 1 and differ(x):
-            self.require_variation(seen)
+        outputs = [tensor for tensors in seen.values() for tensor in tensors]
+        self.check_finite(*outputs)
+        if not self.varies and len(x) > 1:
+            self.varies = self.require_variation(x, outputs)
         return seen
 
-    def require_variation(self, seen: dict[str, list[Tensor]]) -> None:
-        """Raise `ValueError` where the outputs at a place are the same for different images."""
-        for text, outputs in seen.items():
-            if not any(differ(output) for output in outputs):
-                raise UserError(
-                    f'the teacher {type(self.model).__name__} puts out the same for different '
-                    f'images{f" at {text!r}" * bool(text)}, so nothing can be learnt of it: check '
-                    'its checkpoint and data_preprocessor')
-            self.varies.add(text)
+    def require_variation(self, x: Tensor, outputs: Sequence[Tensor]) -> bool:
+        """Whether the outputs differ from image to image; `ValueError` where only images do."""
+        if not differ(x):
+            return False
+        if not any(differ(output) for output in outputs):
+            raise UserError(
+                f'the teacher {type(self.model).__name__} puts out the same for different images, '
+                'so nothing can be learnt of it: check its checkpoint and data_preprocessor')
+        return True
 
     def run(self, forward: Callable, x: Tensor) -> dict[str, list[Tensor]]:
         """Run on pixels of its own; `ValueError` with both sizes where a new size fails."""
@@ -124,8 +125,14 @@ class Teacher:
 
     @torch.no_grad()
     def probe(self, image: Tensor) -> dict[str, list[Tensor]]:
-        """The outputs for an image of the student; `ValueError` if it cannot take its size."""
-        seen = self.run(self.entry, self.pixels(image))
+        """The outputs for an image of the student; `ValueError` if they cannot be computed."""
+        try:
+            seen = self.run(self.entry, self.pixels(image))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(
+                f'the teacher {type(self.model).__name__} cannot compute {self.taps} of pixels '
+                f'alone, as a model of another task may not ({type(error).__name__}: {error}). '
+                'Name a module of its backbone or neck with teacher= of the loss') from error
         self.shapes = {text: [tuple(x.shape) for x in outputs] for text, outputs in seen.items()}
         return seen
 

@@ -43,7 +43,8 @@ class Distillation(nn.Module):
                 kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
                 return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
         if student[1:] != teacher[1:]:
-            return 'channels and size must be the same'
+            others = ' (MGD takes other widths, FeatureDistillation other sizes too)'
+            return 'channels and size must be the same' + others * (len(student) == 4)
         return None
 
 

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
+from vit_plugin.wording import did_you_mean
 
-from .frozen import OUTPUT, Teacher, find_entry, find_size
+from .frozen import OUTPUT, Teacher
 from .losses import Distillation
-from .taps import Tap, Watch, as_map, find_module, is_channels_last
+from .probe import probe, probe_shape, student_size
+from .taps import Tap, as_map, find_module, is_channels_last
 
-# Height and width of the empty image that is run once: the map of every stride up to 128 differs
-# from the others, and few widths of layers have the proportion of the sides (`is_channels_last`).
-PROBE = (128, 160)
 # What a loss's config says to the mechanism, not to the loss.
 PLACES = ('student', 'teacher', 'of')
 
@@ -89,7 +88,8 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
                 configs: Sequence[dict[str, Any] | Distillation]) -> list[Pair]:
     """Build the losses, find what they compare and check that it can be compared.
 
-    Unless all are losses on the classifiers' scores, student and teachers run once for that.
+    Unless all are losses on the scores of classifiers that tell their number of classes, student
+    and teachers run once for that.
 
     Raises:
         ValueError: an entry is no loss.
@@ -106,10 +106,10 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
                             'name another one with of=')
         teacher.watch(list(taps.values()))
     image = torch.zeros(1, *probe_shape(student, teachers))
-    if all(find_kind(config).compares == 'scores' and pair.tap is OUTPUT
-           for pair, config in zip(pairs, asked)):
+    own = getattr(getattr(student, 'head', None), 'num_classes', None)
+    if own and all(compares_classes(find_kind(config), pair) for pair, config in zip(pairs, asked)):
         for pair, config in zip(pairs, asked):
-            check_classes(student, pair.teacher)
+            check_classes(own, pair.teacher)
             if student_size(student):
                 pair.teacher.probe(image)
             pair.losses.append(build_loss(config))
@@ -119,13 +119,19 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
     theirs = {id(teacher): teacher.probe(image) for teacher in teachers}
     for pair, config in zip(pairs, asked):
         kind, others = find_kind(config), theirs[id(pair.teacher)][pair.tap.text]
+        given = config if isinstance(config, dict) else {}
+        asks = bool(given) and 'student_channels' in signature(kind).parameters
         if pair.student.text not in ours:  # a part of the student that no empty image reaches
+            if asks and 'student_channels' not in given:
+                raise UserError(f'the width of the outputs {pair.student} of the student is not '
+                                f'known before training: give student_channels= and '
+                                f'teacher_channels= of {kind.__name__}')
             pair.losses.append(build_loss(config))
             continue
         own, others = pair.as_maps(kind, ours[pair.student.text], others, image)
-        if isinstance(config, dict) and 'student_channels' in signature(kind).parameters:
+        if asks:
             pair.losses.extend(build_loss({'student_channels': width(one),
-                                           'teacher_channels': width(other), **config})
+                                           'teacher_channels': width(other), **given})
                                for one, other in zip(own, others))
         else:
             pair.losses.append(build_loss(config))
@@ -152,9 +158,14 @@ def find_kind(config: dict[str, Any] | Distillation) -> type[Distillation]:
     if isinstance(config, dict) and 'type' in config:
         kind = config['type'] if isinstance(config['type'], type) else MODELS.get(config['type'])
     if not isinstance(kind, type) or not issubclass(kind, Distillation):
+        near = ''
+        if kind is None and isinstance(config, dict):
+            losses = [f'vit_plugin.{name}' for name, found in MODELS.module_dict.items()
+                      if isinstance(found, type) and issubclass(found, Distillation)]
+            near = did_you_mean(str(config['type']), losses)
         raise UserError('distillation must be the config of a loss, e.g. '
-                        f"dict(type='vit_plugin.HardDistillation'), or a list of such, got "
-                        f'{config!r}')
+                        "dict(type='vit_plugin.HardDistillation'), or a list of such, got "
+                        f'{config!r}{near}')
     return kind
 
 
@@ -182,7 +193,7 @@ def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module)
         tap = Tap(config[side])
         if tap.path:
             find_module(model, tap.path)
-        return tap
+        return tap if tap.text else OUTPUT
     if not hasattr(model, 'data_preprocessor') or not hasattr(model, 'backbone'):
         return OUTPUT
     if kind.compares == 'maps':
@@ -198,45 +209,14 @@ def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module)
                     f"are is not obvious: name the module with {side}='...' of the loss")
 
 
-def check_classes(student: nn.Module, teacher: Teacher) -> None:
-    """Raise `ValueError` unless a student has as many classes as a teacher's."""
-    own = getattr(getattr(student, 'head', None), 'num_classes', None)
-    if None not in (own, teacher.num_classes) and own != teacher.num_classes:
+def compares_classes(kind: type[Distillation], pair: Pair) -> bool:
+    """Whether a loss takes the scores of a whole image, from a classifier that tells how many."""
+    return (kind.compares == 'scores' and 2 in kind.dims and pair.tap is OUTPUT
+            and bool(pair.teacher.num_classes))
+
+
+def check_classes(own: int, teacher: Teacher) -> None:
+    """Raise `ValueError` unless a student has as many classes as its teacher."""
+    if own != teacher.num_classes:
         raise UserError(f'the student has {own} classes, but its teacher {teacher.num_classes}: '
                         'both must have the same')
-
-
-def probe_shape(student: nn.Module, teachers: Sequence[Teacher]) -> tuple[int, int, int]:
-    """Channels, height and width of an image that student and teachers can take."""
-    channels = getattr(getattr(student, 'backbone', None), 'in_channels', 3)
-    sizes = [find_size(teacher.model) for teacher in teachers
-             if teacher.pixels.resize is None and not hasattr(teacher.model, 'backbone')]
-    size = student_size(student) or next((size for size in sizes if size is not None), PROBE)
-    return channels if isinstance(channels, int) else 3, *size
-
-
-def student_size(student: nn.Module) -> tuple[int, int] | None:
-    """(height, width) of the images that a student's DeiT is made for; ``None`` for others."""
-    backbone: Any = getattr(student, 'backbone', None)
-    if not hasattr(backbone, 'pos_embed') or not hasattr(backbone, 'grid'):
-        return None
-    (rows, columns), (height, width) = backbone.grid, backbone.patch_embed.patch_size
-    return rows * height, columns * width
-
-
-@torch.no_grad()
-def probe(student: nn.Module, image: Tensor, taps: Sequence[Tap]) -> dict[str, list[Tensor]]:
-    """A student's outputs for an image, by the tap's text, and the student as it was before.
-
-    What only boxes lead to, as a detector's ``roi_head``, is left out.
-    """
-    taps = [tap for tap in taps if tap.path.split('.')[0] not in ('roi_head', 'rpn_head')]
-    training = {module: module.training for module in student.modules()}
-    student.eval()
-    try:
-        with Watch(student, taps) as seen:
-            find_entry(student, taps)(image)
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-    return {tap.text: seen[tap] for tap in taps}

@@ -97,9 +97,10 @@ class StoredOutputs:
             widths[text] = [output.shape[1] for output in outputs]
         self.encodings = [(text, encoding_for(self.losses[text], width))
                           for text in self.losses for width in widths.get(text, ())]
+        kept = [f"{text or 'output'}: {encoding}" for text, encoding in self.encodings]
+        kept += [text or 'output' for text in self.losses if text not in widths]
         header = dict(seed=seed, samples=size, mixes=self.mixes, teacher=checksum(self.teacher),
-                      outputs=[f'{text} {encoding}'.strip() for text, encoding in self.encodings],
-                      widths=widths)
+                      outputs=kept, widths=widths)
         self.kind = np.dtype([('check', 'u4'), ('mean', 'f2'), *(
             (f'output{i}', encoding.kind) for i, (_, encoding) in enumerate(self.encodings))])
         self.size = size

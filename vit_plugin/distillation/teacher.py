@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vit_plugin.checkpoints import read_state_dict
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
+from vit_plugin.wording import did_you_mean
 
 from .frozen import Teacher
 
@@ -130,14 +131,23 @@ def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, A
     teacher = deepcopy(dict(teacher))
     checkpoint = teacher.pop('checkpoint', '')
     if 'config' in teacher:
+        refuse_others(teacher, 'config')
         config = teacher['config']
         config = config if isinstance(config, dict) else read_config(config)
         model = model_config(config) if 'model' in config else config
     else:
         model = teacher
     if 'function' in model:
+        refuse_others(model, 'function', 'data_preprocessor')
         return model, None
     return model, None if checkpoint is None else require_checkpoint(checkpoint, model)
+
+
+def refuse_others(teacher: dict[str, Any], *known: str) -> None:
+    """Raise `ValueError` for keys that nothing reads."""
+    for key in teacher.keys() - set(known):
+        near = did_you_mean(key, [*known, 'checkpoint', 'store', *OPTIONS])
+        raise UserError(f"teacher=dict({known[0]}=...) has no '{key}'{near or '.'}")
 
 
 def require_checkpoint(checkpoint: str | None, source: Any) -> str:
