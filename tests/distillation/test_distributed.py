@@ -2,29 +2,40 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.conftest import ROOT
 from tests.distillation.test_unlabelled import SWIN, unlabelled
 from tests.test_configs_classification import shrink
+from vit_plugin.distillation.taps import flatten
+
+Build = Callable[[], nn.Module]
 
 
-def losses_and_gradients(model: nn.Module, images: Tensor) -> tuple[list[float], dict]:
-    """Of three iterations; a parameter without a gradient stops DDP in the second."""
+def losses_and_gradients(model: nn.Module, batch: dict) -> tuple[list, dict]:
+    """Of distillation in three iterations; a parameter without a gradient stops DDP in the second.
+
+    What the toolkits divide a process's own loss by depends on its images, so that has no weight.
+    """
     losses = []
     for _ in range(3):
         model.zero_grad()
-        found = model(images, mode='loss')
-        losses.append([value.item() for value in found.values()])
-        sum(found.values()).backward()
+        found = model(**batch, mode='loss')
+        distilled = [value for name, value in found.items() if 'loss_distill' in name]
+        own = [value for name, value in found.items() if 'loss' in name]
+        losses.append([value.item() for value in distilled])
+        (sum(distilled) + 0 * sum(x.sum() for x in flatten(own))).backward()
     return losses, {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
@@ -37,26 +48,50 @@ def unlabelled_student() -> nn.Module:
     return MODELS.build(dict(config, distillation=[*config['distillation'], off]))
 
 
-def one_of_two(rank: int, folder: Path, images: Tensor) -> None:
+def one_of_two(rank: int, folder: Path, build: Build, batch: dict) -> None:
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank,
                             world_size=2)
-    model = DistributedDataParallel(unlabelled_student(), find_unused_parameters=False)
-    torch.save(losses_and_gradients(model, images[2 * rank:][:2]), folder / f'{rank}.pth')
+    model = DistributedDataParallel(build(), find_unused_parameters=False)
+    half = len(batch['inputs']) // 2
+    share = {key: value[half * rank:][:half] for key, value in batch.items()}
+    torch.save(losses_and_gradients(model, share), folder / f'{rank}.pth')
     dist.destroy_process_group()
 
 
-def test_two_processes_are_one(tmp_path: Path) -> None:
-    """The student's gradients and those of what the losses learn; a loss is switched off."""
-    images = torch.randn(4, 3, 16, 16)
-    losses, gradients = losses_and_gradients(unlabelled_student(), images)
-    mp.start_processes(one_of_two, (tmp_path, images), nprocs=2, start_method='fork')
-    shares = [torch.load(tmp_path / f'{rank}.pth', weights_only=False) for rank in (0, 1)]
+def assert_two_processes_are_one(folder: Path, build: Build, batch: dict) -> None:
+    """The student's gradients, and those of what the losses learn."""
+    losses, gradients = losses_and_gradients(build(), batch)
+    mp.start_processes(one_of_two, (folder, build, batch), nprocs=2, start_method='fork')
+    shares = [torch.load(folder / f'{rank}.pth', weights_only=False) for rank in (0, 1)]
     mean = (torch.tensor(shares[0][0]) + torch.tensor(shares[1][0])) / 2
     torch.testing.assert_close(mean, torch.tensor(losses))
     for _, found in shares:
         assert any('distillation.0' in name for name in found)
         for name, value in gradients.items():
             torch.testing.assert_close(found[f'module.{name}'], value, rtol=1e-4, atol=1e-6)
+
+
+def test_pretraining_in_two_processes(tmp_path: Path) -> None:
+    """A loss is switched off."""
+    assert_two_processes_are_one(tmp_path, unlabelled_student,
+                                 dict(inputs=torch.randn(4, 3, 16, 16)))
+
+
+@pytest.mark.parametrize('task', ['detector', 'segmentor'])
+def test_dense_models_in_two_processes(task: str, request: pytest.FixtureRequest,
+                                       tmp_path: Path) -> None:
+    dense = request.getfixturevalue(task)
+
+    def build() -> nn.Module:
+        torch.manual_seed(0)
+        model = dense.distilled(dict(type='vit_plugin.FeatureDistillation', student='backbone',
+                                     teacher='backbone'))
+        model = revert_sync_batchnorm(model)  # which needs a GPU
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()  # a single image and a pixel have no deviation
+        return model
+    assert_two_processes_are_one(tmp_path, build, dense.batch)
 
 
 def test_dist_train(imagenet: Path, tmp_path: Path) -> None:
