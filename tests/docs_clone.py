@@ -50,7 +50,12 @@ TINY = {
         'train_dataloader.dataset.dataset.pipeline.4.crop_size=(64,64)',
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(256,64)' for loader in ('val', 'test'))],
 }
-TINY |= {f'pets_fast_{task}': TINY[f'pets_{task}'] for task in ('detector', 'segmentor')}
+# These are resumed after the first of two iterations.
+TINY |= {f'pets_fast_{task}': [
+    *TINY[f'pets_{task}'], *iterations, 'default_hooks.checkpoint.by_epoch=False',
+    'default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.filename_tmpl=iter_{}.pth']
+    for task, iterations in (('detector', []), (
+        'segmentor', ['train_cfg.max_iters=2', 'train_cfg.val_interval=2']))}
 # What a section prints when it has done what it says.
 EVIDENCE = {
     'Classify my folder': (r'accuracy/top1: \d', r'(cat|dog)\s*\Z'),

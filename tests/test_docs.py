@@ -120,6 +120,13 @@ def run(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, 'argv', [program, name, *arguments])
     monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
     main()
+    work = Path('work_dirs', Path(arguments[0]).stem)
+    if name == 'train' and work.name.startswith('pets_fast'):
+        sys.argv += ['--no-validate', '--work-dir', 'resumed', '--resume', f'{work}/iter_1.pth']
+        main()
+        whole, resumed = (torch.load(folder / 'iter_2.pth', weights_only=False)['state_dict']
+                          for folder in (work, Path('resumed')))
+        assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
 
 
 def test_no_section_is_forgotten() -> None:
