@@ -28,6 +28,8 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.transforms.crop': 'mmpretrain',
     'vit_plugin.transforms.augment': 'mmpretrain',
     'vit_plugin.transforms.segmentation': 'mmseg',
+    'vit_plugin.transforms.detection': 'mmdet',
+    'vit_plugin.transforms.masks': 'mmdet',
     'vit_plugin.datasets.folders': 'mmpretrain',
     'vit_plugin.datasets.packed': 'mmpretrain',
     'vit_plugin.datasets.coco': 'mmdet',

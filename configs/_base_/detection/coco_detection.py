@@ -5,8 +5,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='vit_plugin.RandomFlipWithBoxes', prob=0.5),
+    dict(type='vit_plugin.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -4,9 +4,9 @@ _base_ = 'coco_instance_multi_scale.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='vit_plugin.RandomFlipWithBoxes', prob=0.5),
     {{_base_.multi_scale}},
-    dict(type='PackDetInputs'),
+    dict(type='vit_plugin.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -5,10 +5,10 @@ data_root = 'data/coco/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='vit_plugin.CheckMasks'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='vit_plugin.LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
+    dict(type='vit_plugin.RandomFlipWithBoxes', prob=0.5),
+    dict(type='vit_plugin.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -6,14 +6,14 @@ size = (1024, 1024)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='vit_plugin.CheckMasks'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='vit_plugin.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='vit_plugin.RandomFlipWithBoxes', prob=0.5),
     dict(type='RandomResize', scale=size, ratio_range=(0.1, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_type='absolute_range', crop_size=size, recompute_bbox=True,
          allow_negative_crop=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
     dict(type='Pad', size=size, pad_val=dict(img=(114, 114, 114))),
-    dict(type='PackDetInputs'),
+    dict(type='vit_plugin.PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -13,9 +13,9 @@ multi_scale = dict(type='RandomChoice', transforms=[
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='vit_plugin.CheckMasks'),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='vit_plugin.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='vit_plugin.RandomFlipWithBoxes', prob=0.5),
     multi_scale,
-    dict(type='PackDetInputs'),
+    dict(type='vit_plugin.PackDetInputs'),
 ]
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=train_pipeline)))
