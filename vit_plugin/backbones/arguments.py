@@ -20,6 +20,12 @@ def pair(name: str, value: Any) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
+def patch_grid(img_size: Any, patch_size: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The patch (height, width), and how many of them cover an image (rows, columns)."""
+    image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
+    return patch, (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
+
+
 def check_positive(**arguments: Any) -> None:
     """Raise `ValueError` unless each is a positive integer or a sequence of them."""
     for name, value in arguments.items():

@@ -24,6 +24,7 @@ from .arguments import (
     check_positive,
     check_rates,
     pair,
+    patch_grid,
     resolve_indices,
     rising_rates,
 )
@@ -95,14 +96,12 @@ class DeiT(Backbone):
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
         settings = resolve_arch(arch, DEIT)
-        dims, depth, heads = (settings[k] for k in ('embed_dims', 'num_layers', 'num_heads'))
-        check_heads(dims, heads)
+        dims, depth = settings['embed_dims'], settings['num_layers']
+        check_heads(dims, settings['num_heads'])
         check_positive(num_layers=depth, in_channels=in_channels,
                        feedforward_channels=settings['feedforward_channels'])
         check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         check_frozen_stages(frozen_stages, depth)
-        if out_type not in OUT_TYPES:
-            raise UserError(f"out_type='{out_type}' is unknown: choose from {OUT_TYPES}")
         self.embed_dims = dims
         self.in_channels = in_channels
         self.out_indices = resolve_indices('out_indices', out_indices, depth)
@@ -110,39 +109,23 @@ class DeiT(Backbone):
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.window_size = None if window_size is None else pair('window_size', window_size)
-        global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
         self.variant = ViTVariant(**(variant or {}))
-        if out_type == 'cls_token' and not self.variant.with_cls_token:
-            raise UserError("with_cls_token=False leaves no token for out_type='cls_token'")
-        norm = partial(nn.LayerNorm, eps=self.variant.norm_eps)
+        self.last_layer = depth - 1
+        self.check_output()
 
-        image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
-        self.patch_embed = PatchEmbed(in_channels, dims, patch,
-                                      norm if self.variant.patch_norm else None,
-                                      self.variant.patch_bias)
-        self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
-        if self.window_size is not None or not self.variant.with_cls_token:
-            self.token_names = ()
-        for name in self.token_names:
-            self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
-        self.num_extra_tokens = len(self.token_names)
-        num_positions = self.num_extra_tokens + self.grid[0] * self.grid[1]
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
-        self.drop_after_pos = nn.Dropout(drop_rate)
-        self.pre_norm = norm(dims) if self.variant.pre_norm else nn.Identity()
-
+        self.add_embedding(img_size, patch_size, drop_rate)
+        global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
         drop_paths = rising_rates(drop_path_rate, depth)
         self.layers = nn.ModuleList(
-            TransformerBlock(dims, heads, settings['feedforward_channels'], drop_rate,
-                             drop_paths[i], layer_scale_init_value,
-                             self.attention(i in global_blocks), norm,
+            TransformerBlock(dims, settings['num_heads'], settings['feedforward_channels'],
+                             drop_rate, drop_paths[i], layer_scale_init_value,
+                             self.attention(i in global_blocks), self.variant.norm,
                              ACTIVATIONS[self.variant.act], self.variant.attn_drop_path)
             for i in range(self.out_indices[-1] + 1))
         if len(self.layers) == depth and self.variant.final_norm:
-            self.ln1 = norm(dims)
+            self.ln1 = self.variant.norm(dims)
         if out_type == 'avg_featmap':
-            self.ln2 = norm(dims)
-        self.last_layer = depth - 1
+            self.ln2 = self.variant.norm(dims)
 
         self.apply(init_linear_and_norm)
         for parameter in (*self.tokens(), self.pos_embed):
@@ -171,14 +154,38 @@ class DeiT(Backbone):
                 outs.append(self.format_output(x, grid))
         return tuple(outs)
 
-    def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
-        """The blocks with global attention where there are windows, after checking both."""
-        if self.window_size is None and indexes is not None:
-            raise UserError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
-                            'every block is global')
+    def check_output(self) -> None:
+        """Raise `UserError` unless ``out_type`` is one, and the model has what it asks for."""
+        if self.out_type not in OUT_TYPES:
+            raise UserError(f"out_type='{self.out_type}' is unknown: choose from {OUT_TYPES}")
+        if self.out_type == 'cls_token' and not self.variant.with_cls_token:
+            raise UserError("with_cls_token=False leaves no token for out_type='cls_token'")
         if self.window_size is not None and self.out_type != 'featmap':
             raise UserError(f"window_size={self.window_size} needs out_type='featmap', got "
                             f"'{self.out_type}': there are no tokens beside windows")
+
+    def add_embedding(self, img_size: int | Sequence[int], patch_size: int | Sequence[int],
+                      drop_rate: float) -> None:
+        """Build what is before the first block: of the patches, the tokens and the positions."""
+        variant, dims = self.variant, self.embed_dims
+        patch, self.grid = patch_grid(img_size, patch_size)
+        self.patch_embed = PatchEmbed(self.in_channels, dims, patch,
+                                      variant.norm_of_patches, variant.patch_bias)
+        if self.window_size is not None or not variant.with_cls_token:
+            self.token_names = ()
+        for name in self.token_names:
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
+        self.num_extra_tokens = len(self.token_names)
+        num_positions = self.num_extra_tokens + self.grid[0] * self.grid[1]
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
+        self.drop_after_pos = nn.Dropout(drop_rate)
+        self.pre_norm = variant.norm(dims) if variant.pre_norm else nn.Identity()
+
+    def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
+        """The blocks with global attention where there are windows."""
+        if self.window_size is None and indexes is not None:
+            raise UserError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
+                            'every block is global')
         if indexes is None:
             return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
         return resolve_indices('global_attn_indexes', indexes, depth)

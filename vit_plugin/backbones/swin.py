@@ -25,6 +25,7 @@ from .arguments import (
     check_positive,
     check_rates,
     pair,
+    patch_grid,
     resolve_indices,
     rising_rates,
 )
@@ -131,29 +132,17 @@ class SwinTransformer(Backbone):
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.variant = SwinVariant(**(variant or {}))
-        norm = partial(nn.LayerNorm, eps=self.variant.norm_eps)
-        patch_norm = norm if self.variant.patch_norm else None
 
-        image, patch = pair('img_size', img_size), pair('patch_size', patch_size)
-        self.patch_embed = PatchEmbed(in_channels, dims, patch, patch_norm)
-        self.grid = (-(-image[0] // patch[0]), -(-image[1] // patch[1]))
+        patch, self.grid = patch_grid(img_size, patch_size)
+        self.patch_embed = PatchEmbed(in_channels, dims, patch, self.variant.norm_of_patches)
         if use_abs_pos_embed:
             num_positions = self.grid[0] * self.grid[1]
             self.absolute_pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
             nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
         self.drop_after_pos = nn.Dropout(drop_rate)
 
-        drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
-        shifts = ((0, 0), (self.window_size[0] // 2, self.window_size[1] // 2))
-        block = self.block(norm)
-        last = self.out_indices[-1]
         self.stages = nn.ModuleList(  # type: ignore[assignment]  # indexes like a sequence
-            SwinStage((block(features, num_heads, self.window_size, shifts[j % 2], pad_small_map,
-                             next(drop_paths), int(self.variant.mlp_ratio * features))
-                       for j in range(depth)),
-                      PatchMerging(features, patch_norm) if i < last else None, with_cp)
-            for i, (features, depth, num_heads)
-            in enumerate(zip(self.num_features[:last + 1], depths, heads)))
+            self.build_stages(depths, heads, drop_path_rate))
         for i in self.out_indices:
             self.add_module(f'norm{i}', nn.LayerNorm(
                 self.num_features[i], eps=self.variant.out_norm_eps or self.variant.norm_eps))
@@ -164,15 +153,30 @@ class SwinTransformer(Backbone):
                 nn.init.trunc_normal_(parameter, std=0.02)
         self.freeze()
 
-    def block(self, norm: Callable[[int], nn.Module]) -> Callable[..., SwinBlock]:
+    def build_stages(self, depths: Sequence[int], heads: Sequence[int], drop_path_rate: float
+                     ) -> Iterable[SwinStage]:
+        """The stages up to the last of ``out_indices``; every other block is shifted."""
+        last = self.out_indices[-1]
+        drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
+        shifts = ((0, 0), (self.window_size[0] // 2, self.window_size[1] // 2))
+        block = self.block()
+        for i, features in enumerate(self.num_features[:last + 1]):
+            yield SwinStage(
+                (block(features, heads[i], self.window_size, shifts[j % 2], self.pad_small_map,
+                       next(drop_paths), int(self.variant.mlp_ratio * features))
+                 for j in range(depths[i])),
+                PatchMerging(features, self.variant.norm_of_patches) if i < last else None,
+                self.with_cp)
+
+    def block(self) -> Callable[..., SwinBlock]:
         """`SwinBlock` with the settings that all blocks share."""
         variant = self.variant
         attention = partial(
             ShiftedWindowAttention, kind=self.attention, qkv_bias=variant.qkv_bias,
             qk_scale=variant.qk_scale or None, attn_drop_rate=variant.attn_drop_rate,
             drop_rate=variant.proj_drop_rate)
-        return partial(SwinBlock, drop_rate=variant.ffn_drop_rate, attention=attention, norm=norm,
-                       activation=ACTIVATIONS[variant.act])
+        return partial(SwinBlock, drop_rate=variant.ffn_drop_rate, attention=attention,
+                       norm=variant.norm, activation=ACTIVATIONS[variant.act])
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""

@@ -1,5 +1,8 @@
 """What the toolkits' configs may vary and the papers do not."""
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from torch import nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.layers import ACTIVATIONS
@@ -36,6 +39,15 @@ class Variant:
             if getattr(self, name) not in known:
                 raise UserError(f'{name}={getattr(self, name)!r} is unknown: choose from '
                                 f'{", ".join(known)}')
+
+    def norm(self, dims: int) -> nn.LayerNorm:
+        """A norm of ``dims`` channels."""
+        return nn.LayerNorm(dims, eps=self.norm_eps)
+
+    @property
+    def norm_of_patches(self) -> Callable[[int], nn.LayerNorm] | None:
+        """What builds the norms of the patch embedding and of patch merging; ``None`` for none."""
+        return self.norm if self.patch_norm else None
 
 
 @dataclass(frozen=True, kw_only=True)
