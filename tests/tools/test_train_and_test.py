@@ -1,16 +1,11 @@
 """tools/train.py and tools/test.py on stock-style configs of all three toolkits."""
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import mmseg
 import pytest
 import torch
-
-from tests.conftest import ROOT
 
 SWIN = """dict(type='vit_plugin.SwinTransformer', _delete_=True, pad_small_map={dense},
     arch=dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8)))"""
@@ -146,16 +141,6 @@ def test_resume_goes_on_from_the_last_checkpoint(tool: Callable[..., None], tmp_
          'default_hooks.checkpoint.interval=1')
     steps = torch.load(work / 'iter_3.pth', weights_only=False)['optimizer']['state'][0]['step']
     assert int(steps) == 3
-
-
-def test_two_processes_on_the_cpu(tmp_path: Path, image_folder: Path) -> None:
-    config, work = tmp_path / 'distributed_deit.py', tmp_path / 'work'
-    config.write_text(classification('DeiT', image_folder))
-    subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(work)],
-        check=True, cwd=ROOT, timeout=300,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29611'})
-    assert (work / 'iter_4.pth').is_file()
 
 
 def test_clear_errors(tool: Callable[..., None], tmp_path: Path, image_folder: Path) -> None:

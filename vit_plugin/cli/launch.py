@@ -8,15 +8,22 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    init_dist,
+    is_main_process,
+)
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.checks import CheckHook
 from vit_plugin.distillation.student import without_teachers
 from vit_plugin.errors import UserError
-from vit_plugin.reproducibility.checkpoints import is_whole
+from vit_plugin.reproducibility.checkpoints import find_checkpoint, is_whole
 from vit_plugin.wording import did_you_mean
 
 
@@ -33,6 +40,25 @@ def check_checkpoint(path: str) -> None:
     if is_zip and not is_whole(Path(path)):
         raise UserError(f"the checkpoint '{path}' is truncated or damaged. Training with --resume "
                         'without a value takes the newest whole one of the work dir')
+
+
+def agree_on_checkpoint(work_dir: str) -> tuple[Path | None, list[Path]]:
+    """`find_checkpoint` as the first process sees it, so that all go on from the same.
+
+    Raises:
+        UserError: another process does not see that checkpoint.
+    """
+    found: list[tuple[Path | None, list[Path]]] = [(None, [])]
+    if is_main_process():
+        found = [find_checkpoint(Path(work_dir))]
+    broadcast_object_list(found)
+    path, damaged = found[0]
+    seen = all_gather_object(path is None or path.is_file())
+    if not all(seen):
+        blind = [rank for rank, sees in enumerate(seen) if not sees]
+        raise UserError(f"the processes {blind} do not see the checkpoint '{path}': give all "
+                        'machines the same work dir, on a file system that they share')
+    return path, damaged
 
 
 def check_work_dir(work_dir: str) -> None:
@@ -62,12 +88,6 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
     """
     read_as_data()  # what models load when they are built
     check_work_dir(cfg.work_dir)
-    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
-        distribute_on_cpu(cfg)
-    local_rank = int(os.environ.get('LOCAL_RANK', 0)) if cfg.launcher == 'pytorch' else 0
-    if local_rank >= torch.cuda.device_count() > 0:
-        raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
-                        f'machine finds {torch.cuda.device_count()}. Start as many as there are.')
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
     check_hook(runner).trust_checkpoint = trust  # in no config, so that it is not kept
     for note in notes:
@@ -95,6 +115,27 @@ def former_config(cfg: Config) -> Iterator[None]:
         if former is not None:
             path.write_bytes(former)
         raise
+
+
+def join_processes(cfg: Config) -> None:
+    """Connect the processes that a launcher has started; the runner finds them connected.
+
+    Raises:
+        UserError: there are more processes than GPUs on this machine.
+    """
+    if cfg.launcher == 'none':
+        return
+    gpus = torch.cuda.device_count()
+    local_rank = int(os.environ.get('LOCAL_RANK', 0)) if cfg.launcher == 'pytorch' else 0
+    if local_rank >= gpus > 0:
+        raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
+                        f'machine finds {gpus}. Start as many as there are.')
+    environment = cfg.get('env_cfg', {})
+    set_multi_processing(**environment.get('mp_cfg', {}), distributed=True)  # as the runner's order
+    if cfg.launcher == 'pytorch' and not torch.cuda.is_available():
+        distribute_on_cpu(cfg)
+    elif 'runner_type' not in cfg:  # FlexibleRunner's strategies may have their own way
+        init_dist(cfg.launcher, **environment.get('dist_cfg', {}))
 
 
 def leave_processes() -> None:

@@ -164,7 +164,7 @@ def missing_type(name: str, scope: str | None, registry: str) -> str:
     for root in vars(mmengine.registry).values():
         if isinstance(root, mmengine.registry.Registry) and root.name == registry:
             known += root.module_dict
-            for child in root.children.values():
+            for child in list(root.children.values()):  # an import may add some
                 if child.scope in (scope, 'vit_plugin'):  # importing all toolkits takes long
                     child.import_from_location()
                     prefix = '' if child.scope == scope else f'{child.scope}.'

@@ -8,7 +8,13 @@ from mmengine.evaluator import DumpResults
 
 from .arguments import make_parser, parse
 from .config import load_config
-from .launch import StudentRunner, build_runner, check_checkpoint, leave_processes
+from .launch import (
+    StudentRunner,
+    build_runner,
+    check_checkpoint,
+    join_processes,
+    leave_processes,
+)
 from .messages import explained
 
 
@@ -32,6 +38,7 @@ def test(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
+    join_processes(cfg)
     runner = build_runner(cfg, args.notes, args.trust_checkpoint, StudentRunner)
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))

@@ -3,6 +3,7 @@
 Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]] ...
 """
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -15,10 +16,12 @@ from vit_plugin.reproducibility.checkpoints import find_checkpoint
 from .arguments import make_parser, parse
 from .config import load_config
 from .launch import (
+    agree_on_checkpoint,
     build_runner,
     check_checkpoint,
     check_hook,
     former_config,
+    join_processes,
     leave_processes,
 )
 from .messages import explained
@@ -45,6 +48,8 @@ def main() -> None:
 
 def train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
+    check_restarts(args.resume)
+    join_processes(cfg)
     if args.amp:
         set_amp(cfg, args.amp)
     if args.resume:
@@ -64,6 +69,23 @@ def train(args: argparse.Namespace) -> None:
             raise
         raise UserError(f"cannot load load_from='{cfg.load_from}': {error}") from error
     leave_processes()
+
+
+def check_restarts(resume: str | None) -> None:
+    """Raise `UserError` if torchrun may restart the processes, but not so that they would go on.
+
+    Since torch 2.5 its agents keep what dead processes have left behind in the store where the
+    processes find each other, and the restarted ones wait for the dead (pytorch#135712).
+    """
+    if os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') == '0':
+        return
+    if resume != 'auto':
+        raise UserError('restarted processes would begin from the start: add --resume, without a '
+                        'value, to go on from the last checkpoint of the work dir')
+    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
+        raise UserError('restarted processes would wait for the dead ones: start them with '
+                        'MAX_RESTARTS=N tools/dist_train.sh, or torchrun with --rdzv-backend c10d '
+                        'and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment')
 
 
 def set_amp(cfg: Config, dtype: str) -> None:
@@ -94,7 +116,7 @@ def set_resume(cfg: Config, checkpoint: str) -> list[str]:
     """
     notes = []
     if checkpoint == 'auto':
-        found, damaged = find_checkpoint(Path(cfg.work_dir))
+        found, damaged = agree_on_checkpoint(cfg.work_dir)
         notes += [f"The checkpoint '{path}' is truncated or damaged: passed over."
                   for path in damaged]
         if found is None:
