@@ -11,6 +11,7 @@ from vit_plugin import ops
 KINDS: tuple[Any, ...] = (nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout, nn.Sequential)
 FORWARDS = {kind: kind.forward for kind in KINDS}
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
+GLOBAL_HOOKS = tuple(getattr(torch_module, f'_global{hooks}') for hooks in HOOKS)
 
 
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
@@ -22,7 +23,7 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     return (type(module) is kind and kind.forward is FORWARDS[kind]
             and 'forward' not in vars(module)
             and not any(getattr(module, hooks) for hooks in HOOKS)
-            and not torch_module._has_any_global_hook()
+            and not any(GLOBAL_HOOKS)
             and all(p is None or type(p) is nn.Parameter for p in module._parameters.values()))
 
 
