@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vit_plugin.benchmark import loading, measure, peers
+from vit_plugin.benchmark import loading, measure, peers, photographs
 from vit_plugin.benchmark.distilled import LOSSES
 from vit_plugin.cli import benchmark
 
@@ -83,22 +83,24 @@ def test_losses(bench: measure.Bench) -> None:
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
               capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, 'argv', [
-        'benchmark.py', 'load:imagenet:32:2', 'load:ade20k:64:2', '--rounds', '2', '--images',
-        str(image_folder / 'dark')])
+        'benchmark.py', 'load', '--rounds', '2', '--images', str(image_folder / 'dark')])
+    monkeypatch.setitem(benchmark.CASES, 'cpu', [
+        'load:imagenet:32:2', 'load:ade20k:64:2', 'load:coco:64:2', 'load:coco-jitter:64:2',
+        'load:coco-multi-scale:64:2', 'forward:deit-tiny:32:1'])
     threads = torch.get_num_threads()
     benchmark.main()
     assert torch.get_num_threads() == threads
     out = capsys.readouterr().out
     assert 'without' not in out
-    for title in (*loading.RECIPES['imagenet'], 'mmseg'):
-        assert f'\n  {title} ' in out
-    with pytest.raises(LookupError, match="no recipe 'cifar': there are imagenet, ade20k"):
-        loading.steps('cifar', 32, image_folder, 1)
+    for title in (*loading.RECIPES['imagenet'], 'mmseg', 'mmdet'):
+        assert f'\n| {title} ' in out
+    with pytest.raises(LookupError, match="no recipe 'cifar': there are imagenet, ade20k, coco"):
+        loading.steps('cifar', 32, 1, image_folder)
 
 
 def test_photographs_are_common_files(tmp_path: Path) -> None:
     pytest.importorskip('sklearn')
-    paths = sorted(loading.write_photographs(tmp_path, 4).iterdir())
+    paths = sorted(photographs.write_photographs(tmp_path, 4).iterdir())
     assert len(paths) == 4
     for path in paths:
         assert 50_000 < path.stat().st_size <= 63_000

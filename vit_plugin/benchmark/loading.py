@@ -6,9 +6,8 @@ distributions; which random numbers they get differs.
 import random
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,18 +17,24 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .photographs import annotate_class, annotate_objects, annotate_regions, write_photographs
+
 Pipeline = Callable[[Path], Any]
-# Photographs that packages bring along.
-PHOTOGRAPHS = {'sklearn': ('datasets/images/china.jpg', 'datasets/images/flower.jpg'),
-               'skimage': ('data/astronaut.png', 'data/chelsea.png', 'data/coffee.png',
-                           'data/motorcycle_left.png', 'data/rocket.jpg')}
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 RAND_AUGMENT = 'rand-m9-mstd0.5-inc1'
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def steps(recipe: str, size: int, folder: Path, number: int) -> dict[str, Callable[[], None]]:
-    """What is to be measured, by title, for so many images of the folder.
+def steps(recipe: str, size: int, number: int, store: Path, folder: Path | None = None
+          ) -> dict[str, Callable[[], None]]:
+    """What is to be measured, by title, for so many images.
+
+    Args:
+        recipe: A name in `RECIPES`.
+        size: Of the images that come out.
+        number: Of images.
+        store: Where photographs are written, if no folder is given.
+        folder: Of image files.
 
     Raises:
         LookupError: there is no such recipe.
@@ -39,6 +44,7 @@ def steps(recipe: str, size: int, folder: Path, number: int) -> dict[str, Callab
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
+    folder = folder or write_photographs(store, number, *FILES.get(recipe.split('-')[0], ()))
     files = sorted(file for file in folder.iterdir() if file.is_file())[:number]
     found: dict[str, Callable[[], None]] = {}
     for title, build in RECIPES[recipe].items():
@@ -61,47 +67,6 @@ def cpu_seconds(step: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def write_photographs(place: Path, number: int, kilobytes: int = 63) -> Path:
-    """Make a folder of so many JPEG files of 500 x 375 from photographs that packages bring along.
-
-    The size is that of a common ImageNet file. Grain is added, because the parts are reduced less
-    than camera pictures are.
-
-    Raises:
-        FileNotFoundError: no package with photographs is installed.
-    """
-    sources = list(find_photographs())
-    if not sources:
-        raise FileNotFoundError('no photographs: install scikit-learn or scikit-image, or name a '
-                                'folder with --images')
-    folder = place / 'photographs'
-    folder.mkdir(exist_ok=True)
-    generator = np.random.default_rng(0)
-    for i in range(number):
-        with Image.open(sources[i % len(sources)]) as source:
-            picture = source.convert('RGB')
-        size = np.array((500, 375) if i % 4 else (375, 500))
-        part = size * (np.array(picture.size) / size).min() * generator.uniform(0.6, 1)
-        corner = generator.uniform(0, picture.size - part)
-        picture = picture.resize(tuple(size), Image.Resampling.LANCZOS,
-                                 (*corner, *(corner + part)))
-        pixels = np.asarray(picture) + generator.normal(0, 3, (size[1], size[0], 1))
-        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-        for quality in range(97, 0, -1):
-            picture.save(folder / f'{i:03}.jpg', quality=quality)
-            if (folder / f'{i:03}.jpg').stat().st_size <= 1000 * kilobytes:
-                break
-    return folder
-
-
-def find_photographs() -> Iterator[Path]:
-    for package, names in PHOTOGRAPHS.items():
-        spec = find_spec(package)
-        if spec is not None and spec.origin is not None:
-            paths = [Path(spec.origin).parent / name for name in names]
-            yield from (path for path in paths if path.exists())
-
-
 def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict],
               seeded: bool) -> Pipeline:
     """A pipeline of configs, as a data set calls it; ours seeds each sample."""
@@ -119,22 +84,10 @@ def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict
         results = dict(annotate(file), img_path=str(file))
         for transform in built:
             results = transform(results)
+            if results is None:  # nothing is left in the crop; a data set then takes another
+                break
         return results
     return pipeline
-
-
-def annotate_class(file: Path) -> dict:
-    return dict(gt_label=0)
-
-
-def annotate_regions(folder: Path, file: Path) -> dict:
-    """A label map of 8 classes, regions of equal brightness."""
-    path = folder / f'{file.stem}.png'
-    if not path.exists():
-        with Image.open(file) as image:
-            brightness = cv2.blur(np.asarray(image.convert('L')), (25, 25))
-        Image.fromarray(brightness // 32 + 1).save(path)
-    return dict(seg_map_path=str(path), label_map=None, reduce_zero_label=True, seg_fields=[])
 
 
 def imagenet(size: int) -> list[dict]:
@@ -207,6 +160,39 @@ def segmentation(size: int, plugin: bool) -> Pipeline:
     return run
 
 
+def detection(size: int, config: str, full_size: int, plugin: bool) -> Pipeline:
+    """The pipeline of COCO configs, or mmdet's, with all sizes in proportion; the same draws."""
+    from mmengine.config import Config
+    pipeline = Config.fromfile(CONFIGS / f'_base_/detection/{config}.py').train_pipeline
+    pipeline = [scaled(transform, size / full_size) for transform in pipeline]
+    if not plugin:
+        pipeline = [dict(transform, type=transform['type'].removeprefix('vit_plugin.')
+                         .removesuffix('WithBoxes'))
+                    for transform in pipeline if transform['type'] != 'vit_plugin.CheckMasks']
+    run = openmmlab('mmdet', pipeline, annotate_objects, seeded=True)
+
+    def with_bitmaps(file: Path) -> Any:
+        results = run(file)
+        if results is not None:
+            results['data_samples'].gt_instances.masks.to_ndarray()
+        return results
+    return with_bitmaps
+
+
+def scaled(value: Any, ratio: float) -> Any:
+    """Settings with their sizes, which are the integers, multiplied."""
+    if isinstance(value, dict):
+        return {key: setting if key == 'pad_val' else scaled(setting, ratio)
+                for key, setting in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(scaled(part, ratio) for part in value)
+    return round(value * ratio) if type(value) is int else value
+
+
+# The files that a recipe is timed with: width and height, and kilobytes.
+FILES = {'coco': ((640, 480), 160)}
+COCO = {'coco': ('coco_instance', 800), 'coco-multi-scale': ('coco_instance_multi_scale', 800),
+        'coco-jitter': ('coco_instance_large_scale_jitter', 1024)}
 RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
     'imagenet': {
         'plugin': plugin_imagenet, 'mmpretrain': mmpretrain_imagenet,
@@ -215,4 +201,7 @@ RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
         'torchvision v2': torchvision_imagenet},
     'ade20k': {'plugin': partial(segmentation, plugin=True),
                'mmseg': partial(segmentation, plugin=False)},
+    **{recipe: {'plugin': partial(detection, config=config, full_size=size, plugin=True),
+                'mmdet': partial(detection, config=config, full_size=size, plugin=False)}
+       for recipe, (config, size) in COCO.items()},
 }

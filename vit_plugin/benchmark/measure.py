@@ -73,8 +73,7 @@ class Bench:
     def steps(self, work: str, name: str, size: int, batch: int) -> dict[str, Step]:
         """What is to be measured, by title; ratios are to the first."""
         if work == 'load':
-            folder = self.images or loading.write_photographs(Path(self.store.name), batch)
-            return loading.steps(name, size, folder, batch)
+            return loading.steps(name, size, batch, Path(self.store.name), self.images)
         x = torch.randn(batch, 3, size, size, device=self.device)
         if work == 'teacher':
             return self.teacher_steps(name, x)

@@ -5,7 +5,8 @@ them in turns: in each round every one of them once, in changing order. A ratio 
 plugin's in the same round: above 1, the plugin is faster. Where the plugin can read a library's
 weights, outputs are compared too. Needs torch and mmengine; libraries that are absent are named.
 
-A case is WORK:MODEL:SIZE:BATCH. WORK is one of
+A case is WORK:MODEL:SIZE:BATCH, or WORK alone for its cases among those that run by default. WORK
+is one of
 
     forward   inference
     train     forward, backward and AdamW step
@@ -40,7 +41,8 @@ CASES = {
             'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8',
             'memory:swin-tiny:224:8', 'memory:deit-small:224:8', 'teacher:deit-small:224:2',
             'curve:swin-tiny:896:1', 'curve:deit-small:896:1', 'load:imagenet:224:48',
-            'load:ade20k:512:24'],
+            'load:ade20k:512:24', 'load:coco:800:24', 'load:coco-multi-scale:800:24',
+            'load:coco-jitter:1024:24'],
     'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
              'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
              'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
@@ -49,17 +51,18 @@ CASES = {
 SIZES = (224, 320, 448, 640, 896, 1333)
 
 
-def show(rows: list[dict[str, Any]], unit: str) -> None:
-    print(f'  {"":20}{unit:>12}   {"quartiles":>19}   ratio')
+def show(case: str, rows: list[dict[str, Any]], unit: str) -> None:
+    """Print a table in Markdown."""
+    print(f'| {case} | {unit} | quartiles | ratio |\n|---|---|---|---|')
     for row in rows:
-        print(f'  {row["title"]:20}{row["median"]:12.1f}   {row["low"]:9.1f}–{row["high"]:<9.1f}'
-              f'   {row["ratio"]:.2f}')
+        print(f'| {row["title"]:20} | {row["median"]:8.1f} | {row["low"]:8.1f} – '
+              f'{row["high"]:<8.1f} | {row["ratio"]:.2f} |')
 
 
 def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
     """Measure one case and print it."""
     work, name, size, batch = case.split(':')
-    print(f'\n{case}')
+    print()
     if work == 'curve':
         values: dict[str, list[float]] = {}
         for side in [side for side in SIZES if side <= int(size)]:
@@ -72,7 +75,7 @@ def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
         values = bench.measure(steps, work)
         torch.set_num_threads(threads)
     rows = summarise(values, work, int(batch))
-    show(rows, 'MiB' if work.endswith('memory') else 'ms per image')
+    show(case, rows, 'MiB' if work.endswith('memory') else 'ms per image')
     result = dict(case=case, rows=rows)
     if work in ('forward', 'train'):
         first = next(iter(steps.values()))
@@ -129,7 +132,10 @@ def main() -> None:
     gemm = gemm_rate(bench.device, bench.dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
-    results = [run_case(bench, case, gemm) for case in args.cases or CASES[bench.device.type]]
+    known = CASES[bench.device.type]
+    cases = [case for name in args.cases for case in
+             [case for case in known if case.startswith(name + ':')] or [name]]
+    results = [run_case(bench, case, gemm) for case in cases or known]
     if args.json:
         args.json.write_text(json.dumps(dict(
             machine=machine(), threads=torch.get_num_threads(), device=args.device,
