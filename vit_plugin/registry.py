@@ -27,6 +27,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.transforms.common': 'mmcv',
     'vit_plugin.transforms.crop': 'mmpretrain',
     'vit_plugin.transforms.augment': 'mmpretrain',
+    'vit_plugin.transforms.drawing': 'mmpretrain',
     'vit_plugin.transforms.segmentation': 'mmseg',
     'vit_plugin.transforms.detection': 'mmdet',
     'vit_plugin.transforms.masks': 'mmdet',

@@ -1,4 +1,5 @@
-"""Classification heads; they need mmpretrain."""
+"""Classification heads and augmentation on the device; they need mmpretrain."""
+from .augmentation import AugmentingDataPreprocessor
 from .heads import DeiTHead, DistilledDeiTHead
 
-__all__ = ['DeiTHead', 'DistilledDeiTHead']
+__all__ = ['AugmentingDataPreprocessor', 'DeiTHead', 'DistilledDeiTHead']
