@@ -17,7 +17,7 @@ from vit_plugin.reproducibility.seeding import seed_generators
 IMAGE = np.asarray(picture(112, 96))[..., ::-1].copy()
 FLIP, RAND_AUGMENT, ERASING = Config.fromfile(
     ROOT / 'configs/_base_/datasets/imagenet_224.py').train_pipeline[1:4]
-PACK = dict(type='vit_plugin.PackInputs', meta_keys=('augmentation', ))
+PACK = dict(type='vit_plugin.PackInputs')
 
 
 def build(transforms: list[dict]) -> Compose:

@@ -102,6 +102,13 @@ def plugin_imagenet(size: int) -> Pipeline:
     return openmmlab('mmpretrain', imagenet(size), annotate_class, seeded=True)
 
 
+def drawn_imagenet(size: int) -> Pipeline:
+    """The share of the workers where the device augments."""
+    load, *augmentation, pack = imagenet(size)
+    draw = dict(type='vit_plugin.DrawAugmentation', transforms=augmentation)
+    return openmmlab('mmpretrain', [load, draw, pack], annotate_class, seeded=True)
+
+
 def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
     """Its Swin config's pipeline; the papers' code decodes with Pillow."""
     augment = [dict(transform, type=transform['type'].removeprefix('vit_plugin.'))
@@ -195,7 +202,8 @@ COCO = {'coco': ('coco_instance', 800), 'coco-multi-scale': ('coco_instance_mult
         'coco-jitter': ('coco_instance_large_scale_jitter', 1024)}
 RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
     'imagenet': {
-        'plugin': plugin_imagenet, 'mmpretrain': mmpretrain_imagenet,
+        'plugin': plugin_imagenet, 'plugin for device': drawn_imagenet,
+        'mmpretrain': mmpretrain_imagenet,
         'mmpretrain Pillow': partial(mmpretrain_imagenet, decoder='pillow'),
         'timm': timm_imagenet, 'timm prefetcher': partial(timm_imagenet, prefetcher=True),
         'torchvision v2': torchvision_imagenet},

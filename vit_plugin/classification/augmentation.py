@@ -34,7 +34,7 @@ class AugmentingDataPreprocessor(ClsDataPreprocessor):
         """Augment if ``training``, then see mmpretrain's.
 
         Raises:
-            ValueError: nothing was drawn, or the images are not of one size.
+            ValueError: nothing was drawn, or the images come one by one.
         """
         if training:
             if not isinstance(data['inputs'], Tensor):
@@ -44,8 +44,8 @@ class AugmentingDataPreprocessor(ClsDataPreprocessor):
             if any(found is None for found in steps):
                 raise UserError(
                     'AugmentingDataPreprocessor found no augmentation with the images: add '
-                    'vit_plugin.DrawAugmentation to the training pipeline, and '
-                    "meta_keys=('augmentation', ) to PackInputs")
+                    'vit_plugin.DrawAugmentation to the training pipeline, and end it with '
+                    'vit_plugin.PackInputs')
             data = dict(data, inputs=augment(self.cast_data(data['inputs']), steps))
         return super().forward(data, training)
 

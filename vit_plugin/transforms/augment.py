@@ -65,7 +65,17 @@ class RandomErasing(stock.RandomErasing):
 
 @TRANSFORMS.register_module()
 class PackInputs(stock.PackInputs):
-    """mmpretrain's ``PackInputs``, with the channels taken apart by OpenCV."""
+    """mmpretrain's ``PackInputs``, with the channels taken apart by OpenCV.
+
+    What `DrawAugmentation` drew is packed, too.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack, see mmpretrain's."""
+        packed = super().transform(results)
+        if 'augmentation' in results:
+            packed['data_samples'].set_metainfo(dict(augmentation=results['augmentation']))
+        return packed
 
     @staticmethod
     def format_input(input_: Any) -> Any:

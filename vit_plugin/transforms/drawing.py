@@ -24,8 +24,8 @@ class DrawAugmentation(BaseTransform):
 
     A worker then reads and crops images only. What is drawn is what the transforms would do, from
     the same random numbers, except for the noise of erasing: its seed is drawn.
-    ``results['augmentation']`` is a list of (operation, value) for `AugmentingDataPreprocessor`;
-    pack it by ``meta_keys`` of ``PackInputs``.
+    ``results['augmentation']`` is a list of (operation, value) for `AugmentingDataPreprocessor`,
+    which `vit_plugin.PackInputs` packs.
 
     Args:
         transforms: Configs of mmpretrain's or the plugin's ``RandomFlip``, ``RandAugment`` and
