@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
-from vit_plugin.benchmark import loading, measure, peers, photographs
+from vit_plugin.benchmark import loading, measure, operators, peers, photographs
 from vit_plugin.benchmark.distilled import LOSSES
 from vit_plugin.cli import benchmark
 
@@ -52,8 +54,8 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setitem(peers.BUILDERS, ('timm', 'deit'), absent)
     monkeypatch.setattr(sys, 'argv', [
         'benchmark.py', 'forward:deit-tiny:32:1', 'train:deit-tiny:32:1', 'memory:deit-tiny:32:1',
-        'curve:swin-tiny:224:1', '--rounds', '2', '--json', str(tmp_path / 'a.json'), '--plot',
-        str(tmp_path / 'a.png')])
+        'forward-memory:deit-tiny:32x48:1', 'curve:swin-tiny:224:1', '--rounds', '2', '--json',
+        str(tmp_path / 'a.json'), '--plot', str(tmp_path / 'a.png')])
     benchmark.main()
     out = capsys.readouterr().out
     assert "without timm: No module named 'timm'" in out
@@ -61,9 +63,11 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     for library in ('mmpretrain', 'transformers'):
         assert f"with {library}'s weights the plugin's output differs by" in out
     cases = json.loads((tmp_path / 'a.json').read_text())['cases']
-    assert [case['case'].split(':')[0] for case in cases] == ['forward', 'train', 'memory', 'curve']
+    assert [case['case'].split(':')[0] for case in cases] == [
+        'forward', 'train', 'memory', 'forward-memory', 'curve']
     assert [row['title'] for row in cases[0]['rows']] == [
         'plugin', 'mmpretrain', 'torchvision', 'transformers']
+    assert "without torchvision: torchvision's ViT takes square images only" in out
     assert all(row['median'] > 0 for case in cases for row in case['rows'])
     assert (tmp_path / 'a.png').stat().st_size > 10_000
 
@@ -78,6 +82,38 @@ def test_losses(bench: measure.Bench) -> None:
     assert plain <= asked < mgd
     assert next(iter(bench.distil_steps('distil', 'swin-tiny', torch.randn(1, 3, 32, 32)))
                 ) == 'teacher asked'
+
+
+def test_operators() -> None:
+    """The least times follow from the shapes."""
+    layer, q = nn.Linear(64, 32), torch.randn(2, 3, 49, 8)
+
+    def step() -> None:
+        with torch.no_grad():
+            F.gelu(layer(torch.ones(100, 64)))
+            F.scaled_dot_product_attention(q, q, q)
+
+    rows = {row['kind']: row for row in operators.operators(step, rate=1e6, bandwidth=1e3)}
+    assert {'products', 'attention', 'GELU', 'copies'} <= set(rows)
+    assert rows['products']['floor'] == pytest.approx(2 * 100 * 64 * 32 / 1e6)
+    assert rows['attention']['floor'] == pytest.approx(4 * 6 * 49 * 49 * 8 / 1e6)
+    assert rows['GELU']['floor'] == pytest.approx(4 * 2 * 100 * 32 / 1e3)
+    assert all(row['seconds'] > 0 for row in rows.values())
+
+
+def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
+                           capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(benchmark, 'copy_rate', lambda: 1e9)
+    monkeypatch.setattr(benchmark, 'LIBRARIES', ('mmpretrain',))
+    case = 'forward:deit-tiny:32:1'
+    for options in (['--profile'], ['--int8'], ['--dtype', 'bfloat16', '--cast']):
+        monkeypatch.setattr(sys, 'argv', ['benchmark.py', case, '--rounds', '2', *options])
+        benchmark.main()
+    profiled, int8, cast = capsys.readouterr().out.split(case)[1:]
+    assert 'products' in profiled
+    assert 'ratio' not in profiled
+    assert '\n  plugin int8 ' in int8
+    assert '\n  mmpretrain ' in cast
 
 
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,

@@ -2,13 +2,14 @@
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.ao.quantization import quantize_dynamic
 from torch.utils.flop_counter import FlopCounterMode
 
 from . import loading
@@ -19,20 +20,35 @@ Step = Callable[[], Any]
 
 
 class Bench:
-    """Makes and measures the steps of one device and data type."""
+    """Makes and measures the steps of one device and data type.
+
+    Args:
+        device: Name of the device.
+        dtype: Type to compute in, by autocast unless ``cast``.
+        rounds: How often everything is timed.
+        compile: Compiled models as well.
+        graph: Inference as a captured CUDA graph as well.
+        images: A folder of images for the ``load`` cases.
+        cast: The weights and images of inference have that type, too.
+        int8: The plugin with linear layers quantised dynamically as well, in inference.
+        libraries: Those beside the plugin.
+    """
 
     def __init__(self, device: str = 'cpu', dtype: str = 'float32', rounds: int = 9,
-                 compile: bool = False, graph: bool = False, images: Path | None = None) -> None:
+                 compile: bool = False, graph: bool = False, images: Path | None = None,
+                 cast: bool = False, int8: bool = False,
+                 libraries: Sequence[str] = LIBRARIES) -> None:
         self.device = torch.device(device)
         self.dtype = getattr(torch, dtype)
         self.compile, self.graph, self.rounds = compile, graph, rounds
         self.images = images
+        self.cast, self.int8, self.libraries = cast, int8, libraries
         self.store = tempfile.TemporaryDirectory()
 
-    def models(self, name: str, size: int) -> dict[str, nn.Module]:
+    def models(self, name: str, size: tuple[int, int]) -> dict[str, nn.Module]:
         """The model of each library that has it, with the same random seed."""
         models = {}
-        for library in ('plugin', *LIBRARIES):
+        for library in ('plugin', *self.libraries):
             torch.manual_seed(0)
             try:
                 models[library] = build(library, name, size).to(self.device)
@@ -68,13 +84,14 @@ class Bench:
         return forward
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        return torch.autocast(self.device.type, self.dtype,
+                              enabled=self.dtype != torch.float32 and not self.cast)
 
-    def steps(self, work: str, name: str, size: int, batch: int) -> dict[str, Step]:
+    def steps(self, work: str, name: str, size: tuple[int, int], batch: int) -> dict[str, Step]:
         """What is to be measured, by title; ratios are to the first."""
         if work == 'load':
-            return loading.steps(name, size, batch, Path(self.store.name), self.images)
-        x = torch.randn(batch, 3, size, size, device=self.device)
+            return loading.steps(name, size[0], batch, Path(self.store.name), self.images)
+        x = torch.randn(batch, 3, *size, device=self.device)
         if work == 'teacher':
             return self.teacher_steps(name, x)
         if work.startswith('distil'):
@@ -83,15 +100,8 @@ class Bench:
         if self.compile:
             models |= {f'{library} compiled': torch.compile(models[library])
                        for library in ('plugin', 'timm') if library in models}
-        if work == 'forward':
-            for library, model in models.items():
-                model.eval()
-                if library in LIBRARIES:
-                    compare(library, model, name, x[:1])
-            steps = {title: self.forward(model, x) for title, model in models.items()}
-            if self.graph:
-                steps['plugin graph'] = capture(steps['plugin'])
-            return steps
+        if work in ('forward', 'forward-memory'):
+            return self.forward_steps(models, name, x)
         for model in models.values():
             model.train()
         losses = {title: lambda m=model: m(x).float().square().mean()
@@ -100,6 +110,28 @@ class Bench:
             return {title: self.backward(loss) for title, loss in losses.items()}
         return {title: self.step(loss, models[title].parameters())
                 for title, loss in losses.items()}
+
+    def forward_steps(self, models: dict[str, Any], name: str, x: Tensor) -> dict[str, Step]:
+        """Inference of each model, and of what the plugin's can be made into."""
+        for library, model in models.items():
+            model.eval()
+            if library in LIBRARIES:
+                compare(library, model, name, x[:1])
+        if self.int8:
+            models['plugin int8'] = quantize_dynamic(models['plugin'], {nn.Linear})
+        if self.cast:
+            models, x = {title: model.to(self.dtype) for title, model in models.items()
+                         }, x.to(self.dtype)
+        steps = {}
+        for title, model in models.items():
+            try:
+                self.forward(model, x)()
+                steps[title] = self.forward(model, x)
+            except RuntimeError as error:
+                print(f'  without {title}: {str(error).splitlines()[0]}')
+        if self.graph:
+            steps['plugin graph'] = capture(steps['plugin'])
+        return steps
 
     def teacher_steps(self, name: str, x: Tensor) -> dict[str, Step]:
         """Steps without a teacher, with its scores stored, with it, and with its options."""
@@ -173,8 +205,11 @@ class Bench:
         values: dict[str, list[float]] = {title: [] for title in steps}
         titles = list(steps)
         is_memory = work.endswith('memory')
-        take = self.peak_bytes if is_memory else (
-            loading.cpu_seconds if work == 'load' else self.seconds)
+        take: Callable[[Step], float] = self.seconds
+        if is_memory:
+            take = self.peak_bytes
+        elif work == 'load':
+            take = loading.cpu_seconds
         for i in range(3 if is_memory else self.rounds):
             for title in titles[i % len(titles):] + titles[:i % len(titles)]:
                 values[title].append(take(steps[title]))
@@ -183,7 +218,7 @@ class Bench:
 
 def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
     """Print how far the plugin's output is from a library's with that library's weights."""
-    twin = load_into_plugin(library, model, name, x.shape[-1])
+    twin = load_into_plugin(library, model, name, (x.shape[2], x.shape[3]))
     if twin is not None:
         with torch.no_grad():
             expected, found = model(x), twin.to(x.device).eval()(x)
@@ -201,22 +236,6 @@ def capture(step: Step) -> Step:
     with torch.cuda.graph(graph):
         step()
     return graph.replay
-
-
-def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP per second of the best of several square matrix products."""
-    n = 2048 if device.type == 'cpu' else 8192
-    a, b = torch.randn(2, n, n, device=device, dtype=dtype)
-    times = []
-    for _ in range(8):
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ b
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return 2 * n**3 / min(times)
 
 
 def flops(step: Step) -> int:

@@ -13,6 +13,7 @@ from vit_plugin.backbones.archs import DEIT, SWIN
 
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 LIBRARIES = (*OPENMMLAB, 'timm', 'torchvision', 'transformers')
+Size = tuple[int, int]  # (height, width)
 
 
 class Adapter(nn.Module):
@@ -28,7 +29,7 @@ class Adapter(nn.Module):
         return self.output(self.model(x, **self.inputs))
 
 
-def build(library: str, model: str, size: int) -> nn.Module:
+def build(library: str, model: str, size: Size) -> nn.Module:
     """Build ``model``, e.g. 'swin-tiny', of a library, without stochastic depth.
 
     Raises:
@@ -42,53 +43,53 @@ def build(library: str, model: str, size: int) -> nn.Module:
     return builder(arch, size)
 
 
-def plugin_swin(arch: str, size: int) -> nn.Module:
+def plugin_swin(arch: str, size: Size) -> nn.Module:
     from vit_plugin.backbones import SwinTransformer
     return Adapter(SwinTransformer(arch, out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
 
 
-def plugin_deit(arch: str, size: int) -> nn.Module:
+def plugin_deit(arch: str, size: Size) -> nn.Module:
     from vit_plugin.backbones import DeiT
     return Adapter(DeiT(arch, img_size=size), lambda out: out[0])
 
 
-def mmpretrain_swin(arch: str, size: int) -> nn.Module:
+def mmpretrain_swin(arch: str, size: Size) -> nn.Module:
     from mmpretrain.models import SwinTransformer
     return Adapter(SwinTransformer(arch, img_size=size, drop_path_rate=0.), lambda out: out[0])
 
 
-def mmpretrain_deit(arch: str, size: int) -> nn.Module:
+def mmpretrain_deit(arch: str, size: Size) -> nn.Module:
     from mmpretrain.models import VisionTransformer
     return Adapter(VisionTransformer(f'deit-{arch}', img_size=size, patch_size=16),
                    lambda out: out[0])
 
 
-def mmdet_swin(arch: str, size: int) -> nn.Module:
+def mmdet_swin(arch: str, size: Size) -> nn.Module:
     from mmdet.models import SwinTransformer
     return Adapter(SwinTransformer(**SWIN[arch], out_indices=(3,), drop_path_rate=0.),
                    lambda out: out[0])
 
 
-def mmseg_swin(arch: str, size: int) -> nn.Module:
+def mmseg_swin(arch: str, size: Size) -> nn.Module:
     from mmseg.models import SwinTransformer
     return Adapter(SwinTransformer(**SWIN[arch], out_indices=(3,), drop_path_rate=0.),
                    lambda out: out[0])
 
 
-def timm_swin(arch: str, size: int) -> nn.Module:
+def timm_swin(arch: str, size: Size) -> nn.Module:
     import timm
     model = timm.create_model(f'swin_{arch}_patch4_window7_224', num_classes=0, global_pool='',
                               drop_path_rate=0., img_size=size)
     return Adapter(model, to_channels_first)
 
 
-def timm_deit(arch: str, size: int) -> nn.Module:
+def timm_deit(arch: str, size: Size) -> nn.Module:
     import timm
     return Adapter(timm.create_model(f'deit_{arch}_patch16_224', img_size=size, num_classes=0),
                    lambda out: out)
 
 
-def torchvision_swin(arch: str, size: int) -> nn.Module:
+def torchvision_swin(arch: str, size: Size) -> nn.Module:
     from torchvision.models.swin_transformer import SwinTransformer
     dims, depths, heads = SWIN[arch].values()
     model = SwinTransformer([4, 4], dims, list(depths), list(heads), [7, 7],
@@ -96,26 +97,28 @@ def torchvision_swin(arch: str, size: int) -> nn.Module:
     return Adapter(nn.Sequential(model.features, model.norm), to_channels_first)
 
 
-def torchvision_deit(arch: str, size: int) -> nn.Module:
+def torchvision_deit(arch: str, size: Size) -> nn.Module:
     from torchvision.models import VisionTransformer
     dims, layers, heads, channels = DEIT[arch].values()
-    model = VisionTransformer(size, 16, layers, heads, dims, channels)
+    if size[0] != size[1]:
+        raise LookupError("torchvision's ViT takes square images only")
+    model = VisionTransformer(size[0], 16, layers, heads, dims, channels)
     model.heads = nn.Identity()
     return Adapter(model, lambda out: out)
 
 
-def transformers_swin(arch: str, size: int) -> nn.Module:
+def transformers_swin(arch: str, size: Size) -> nn.Module:
     from transformers import SwinConfig, SwinModel
     dims, depths, heads = SWIN[arch].values()
     config = SwinConfig(embed_dim=dims, depths=list(depths), num_heads=list(heads),
                         drop_path_rate=0.)
     model = SwinModel(config, add_pooling_layer=False)
-    side = -(-size // 32)
-    return Adapter(model, lambda out: out.last_hidden_state.transpose(1, 2).unflatten(
-        2, (side, side)), interpolate_pos_encoding=True)
+    grid = [-(-side // 32) for side in size]
+    return Adapter(model, lambda out: out.last_hidden_state.transpose(1, 2).unflatten(2, grid),
+                   interpolate_pos_encoding=True)
 
 
-def transformers_deit(arch: str, size: int) -> nn.Module:
+def transformers_deit(arch: str, size: Size) -> nn.Module:
     from transformers import ViTConfig, ViTModel
     dims, layers, heads, channels = DEIT[arch].values()
     config = ViTConfig(hidden_size=dims, num_hidden_layers=layers, num_attention_heads=heads,
@@ -129,7 +132,7 @@ def to_channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-BUILDERS: dict[tuple[str, str], Callable[[str, int], nn.Module]] = {
+BUILDERS: dict[tuple[str, str], Callable[[str, Size], nn.Module]] = {
     ('plugin', 'swin'): plugin_swin, ('plugin', 'deit'): plugin_deit,
     ('mmpretrain', 'swin'): mmpretrain_swin, ('mmpretrain', 'deit'): mmpretrain_deit,
     ('mmdet', 'swin'): mmdet_swin, ('mmseg', 'swin'): mmseg_swin,
@@ -139,7 +142,7 @@ BUILDERS: dict[tuple[str, str], Callable[[str, int], nn.Module]] = {
 }
 
 
-def load_into_plugin(library: str, model: nn.Module, name: str, size: int) -> nn.Module | None:
+def load_into_plugin(library: str, model: nn.Module, name: str, size: Size) -> nn.Module | None:
     """The plugin's model with the weights of a library's, where it reads that layout."""
     if library == 'torchvision':
         return None

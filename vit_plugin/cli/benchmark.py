@@ -11,6 +11,7 @@ is one of
     forward   inference
     train     forward, backward and AdamW step
     memory    the most memory that forward and backward take above weights and gradients
+    forward-memory    the most memory that inference takes above weights
     teacher   a training step distilled from timm's RegNetY-16GF, with its scores computed and with
               its scores stored, beside one without a teacher
     distil    a training step of a Swin with a Swin-S teacher and each kind of loss, over one with
@@ -20,8 +21,12 @@ is one of
     load      BATCH images from file to augmented tensor, in CPU time of one core; MODEL is a
               recipe of vit_plugin/benchmark/loading.py, the files are those of --images
 
-Usage: vit-plugin benchmark [CASE ...] [--device cuda] [--dtype bfloat16] [--compile]
-           [--cuda-graph] [--images FOLDER] [--rounds N] [--json FILE] [--plot FILE]
+and SIZE the side of square images or HEIGHTxWIDTH. With --profile the plugin's own time of forward
+and train cases is shown by kind of operator, beside the least that these could take.
+
+Usage: vit-plugin benchmark [CASE ...] [--device cuda] [--dtype bfloat16] [--cast] [--int8]
+           [--compile] [--cuda-graph] [--profile] [--images FOLDER] [--rounds N] [--json FILE]
+           [--plot FILE]
 """
 import argparse
 import json
@@ -32,23 +37,28 @@ from typing import Any
 
 import torch
 
-from vit_plugin.benchmark.measure import Bench, flops, gemm_rate, summarise
-from vit_plugin.benchmark.peers import build
+from vit_plugin.benchmark.measure import Bench, flops, summarise
+from vit_plugin.benchmark.operators import copy_rate, gemm_rate, operators
+from vit_plugin.benchmark.peers import LIBRARIES, build
 from vit_plugin.machine import machine
 
 CASES = {
     'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
-            'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8',
-            'memory:swin-tiny:224:8', 'memory:deit-small:224:8', 'teacher:deit-small:224:2',
-            'curve:swin-tiny:896:1', 'curve:deit-small:896:1', 'load:imagenet:224:48',
-            'load:ade20k:512:24', 'load:coco:800:24', 'load:coco-multi-scale:800:24',
-            'load:coco-jitter:1024:24'],
+            'forward:swin-tiny:800x1333:2', 'forward:swin-base:224:4', 'forward:deit-small:224:4',
+            'train:swin-tiny:224:8', 'train:deit-small:224:8', 'memory:swin-tiny:224:8',
+            'memory:deit-small:224:8', 'forward-memory:swin-tiny:224:4',
+            'forward-memory:swin-tiny:800:1', 'forward-memory:deit-small:224:4',
+            'teacher:deit-small:224:2', 'curve:swin-tiny:896:1', 'curve:deit-small:896:1',
+            'load:imagenet:224:48', 'load:ade20k:512:24', 'load:coco:800:24',
+            'load:coco-multi-scale:800:24', 'load:coco-jitter:1024:24'],
     'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
              'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
              'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
              'teacher:deit-small:224:128', 'curve:swin-tiny:1333:1', 'curve:deit-small:1333:1'],
 }
 SIZES = (224, 320, 448, 640, 896, 1333)
+PROFILED = ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
+            'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8']
 
 
 def show(case: str, rows: list[dict[str, Any]], unit: str) -> None:
@@ -59,27 +69,47 @@ def show(case: str, rows: list[dict[str, Any]], unit: str) -> None:
               f'{row["high"]:<8.1f} | {row["ratio"]:.2f} |')
 
 
+def parse(case: str) -> tuple[str, str, tuple[int, int], int]:
+    """Work, model, (height, width) and batch of a case."""
+    work, name, size, batch = case.split(':')
+    height, _, width = size.partition('x')
+    return work, name, (int(height), int(width or height)), int(batch)
+
+
+def profile_case(bench: Bench, case: str, gemm: float, copy: float) -> dict[str, Any]:
+    """Print where the time of the plugin's step goes."""
+    step = bench.steps(*parse(case))['plugin']
+    step(), step()
+    rows = operators(step, gemm, copy)
+    total = sum(row['seconds'] for row in rows)
+    print(f'\n| {case} | ms | share | least ms |\n|---|---|---|---|')
+    for row in [*rows, dict(kind='all', seconds=total, floor=sum(row['floor'] for row in rows))]:
+        print(f'| {row["kind"]} | {1000 * row["seconds"]:.1f} | {row["seconds"] / total:.0%} '
+              f'| {1000 * row["floor"]:.1f} |')
+    return dict(case=case, operators=rows)
+
+
 def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
     """Measure one case and print it."""
-    work, name, size, batch = case.split(':')
+    work, name, size, batch = parse(case)
     print()
     if work == 'curve':
         values: dict[str, list[float]] = {}
-        for side in [side for side in SIZES if side <= int(size)]:
-            model = build('plugin', name, side).to(bench.device).eval()
-            step = bench.forward(model, torch.randn(int(batch), 3, side, side, device=bench.device))
+        for side in [side for side in SIZES if side <= size[0]]:
+            model = build('plugin', name, (side, side)).to(bench.device).eval()
+            step = bench.forward(model, torch.randn(batch, 3, side, side, device=bench.device))
             values |= bench.measure({f'{side} x {side}': step}, work)
     else:
         threads = torch.get_num_threads()
-        steps = bench.steps(work, name, int(size), int(batch))
+        steps = bench.steps(work, name, size, batch)
         values = bench.measure(steps, work)
         torch.set_num_threads(threads)
-    rows = summarise(values, work, int(batch))
+    rows = summarise(values, work, batch)
     show(case, rows, 'MiB' if work.endswith('memory') else 'ms per image')
     result = dict(case=case, rows=rows)
     if work in ('forward', 'train'):
         first = next(iter(steps.values()))
-        rate = flops(first) / (rows[0]['median'] * int(batch) / 1000)
+        rate = flops(first) / (rows[0]['median'] * batch / 1000)
         result['gemm_share'] = rate / gemm
         print(f'  the plugin reaches {100 * rate / gemm:.0f} % of the matrix rate')
     return result
@@ -114,6 +144,12 @@ def main() -> None:
     parser.add_argument('cases', nargs='*', metavar='CASE', help='WORK:MODEL:SIZE:BATCH')
     parser.add_argument('--device', default='cpu', help='cpu (the default) or cuda')
     parser.add_argument('--dtype', default='float32', choices=['float32', 'bfloat16', 'float16'])
+    parser.add_argument('--cast', action='store_true',
+                        help='weights and images of that type in inference, instead of autocast')
+    parser.add_argument('--int8', action='store_true',
+                        help='inference with linear layers quantised dynamically as well')
+    parser.add_argument('--profile', action='store_true',
+                        help="the plugin's time by kind of operator, instead of the comparison")
     parser.add_argument('--compile', action='store_true', help='torch.compile as well')
     parser.add_argument('--cuda-graph', action='store_true', help='a captured CUDA graph as well')
     parser.add_argument('--images', type=Path, metavar='FOLDER',
@@ -128,14 +164,19 @@ def main() -> None:
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
     bench = Bench(args.device, args.dtype, args.rounds, args.compile, args.cuda_graph,
-                  args.images)
+                  args.images, args.cast, args.int8, () if args.profile else LIBRARIES)
     gemm = gemm_rate(bench.device, bench.dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
-    known = CASES[bench.device.type]
+    known = PROFILED if args.profile else CASES[bench.device.type]
     cases = [case for name in args.cases for case in
-             [case for case in known if case.startswith(name + ':')] or [name]]
-    results = [run_case(bench, case, gemm) for case in cases or known]
+             [case for case in known if case.startswith(name + ':')] or [name]] or known
+    if args.profile:
+        copy = copy_rate()
+        print(f'a large copy reads and writes {copy / 1e9:.1f} GB/s')
+        results = [profile_case(bench, case, gemm, copy) for case in cases]
+    else:
+        results = [run_case(bench, case, gemm) for case in cases]
     if args.json:
         args.json.write_text(json.dumps(dict(
             machine=machine(), threads=torch.get_num_threads(), device=args.device,
