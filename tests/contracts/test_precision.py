@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from registered import Case, assert_close, flatten, gradients, image, loss
 from torch import Tensor, nn
+from torch.ao.quantization import quantize_dynamic
 from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from vit_plugin.distillation import HardDistillation, SoftDistillation
 
@@ -46,6 +48,31 @@ def test_autocast_is_near_float32(case: Case, dtype: torch.dtype) -> None:
             actual = flatten(model(images))
     for a, b in zip(actual, expected):
         assert (a.float() - b).norm() < 0.1 * b.norm()
+
+
+@pytest.mark.parametrize('dtype', HALF, ids=str)
+def test_converted_is_near_float32(case: Case, dtype: torch.dtype) -> None:
+    """Also where somebody counts its operators."""
+    model, images = case.build().eval(), image(2, 70, 64)
+    with torch.no_grad():
+        expected = flatten(model(images))
+        model, images = model.to(dtype), images.to(dtype)
+        actual = flatten(model(images))
+        with FlopCounterMode(display=False):
+            counted = flatten(model(images))
+    for outputs in (actual, counted):
+        for a, b in zip(outputs, expected):
+            assert (a.float() - b).norm() < 0.1 * b.norm()
+
+
+def test_int8_is_near_float32(case: Case) -> None:
+    """Linear layers quantised dynamically, as docs/performance.md shows."""
+    model, images = case.build().eval(), image(2, 70, 64)
+    quantised = quantize_dynamic(model, {nn.Linear})
+    assert not any(type(module) is nn.Linear for module in quantised.modules())
+    with torch.no_grad():
+        for a, b in zip(flatten(quantised(images)), flatten(model(images))):
+            assert (a - b).norm() < 0.1 * b.norm()
 
 
 class Attentions(TorchFunctionMode):

@@ -76,13 +76,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
         scale: ``None`` for ``C ** -0.5``.
         drop: Dropout of the weights (B, heads, N, N).
     """
+    if bias is not None:
+        bias = bias.to(q.dtype)
     if drop is not None or knows_products_only():
         scores = (q * (q.shape[-1]**-0.5 if scale is None else scale)) @ k.mT
         weights = (scores if bias is None else scores + bias).softmax(-1)
         return (weights if drop is None else drop(weights)) @ v
     if bias is None:
         return F.scaled_dot_product_attention(q, k, v, scale=scale)
-    bias = bias.to(q.dtype)
     if is_exporting():
         # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
         bias = bias.expand(q.shape[0], -1, -1, -1)
