@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from tests.conftest import ROOT
@@ -71,8 +72,14 @@ def work_dir(tmp_path: Path) -> Path:
 
 def test_page_holds_what_is_there_and_names_what_is_not(
         work_dir: Path, tool: Callable[..., None], capsys: pytest.CaptureFixture) -> None:
+    MMLogger._instance_dict.clear()  # the next one has the output of its time, as in a demo
+    capsys.readouterr()
     tool('demo', 'report', '--work-dir', work_dir)
-    assert str(work_dir / 'report.html') in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert said.out.splitlines()[:-1] == ['Drawing what the models see ...',
+                                          f'Report: {work_dir / "report.html"}']
+    assert said.err == ''
+    assert ' - mmengine - INFO - ' in (work_dir / 'report.log').read_text()
     text = (work_dir / 'report.html').read_text()
     assert not re.search(r'https?://|<script|<link|src="(?!data:)', text)
     page = Page(text)

@@ -4,6 +4,7 @@ The page, report.html, opens without a network: styles and pictures are inside.
 """
 import base64
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -112,8 +113,8 @@ SECTIONS = (
 def write_report(work_dir: Path) -> Path:
     """Write ``work_dir``/report.html from the tables and pictures in ``work_dir``; its path.
 
-    Pictures of models are drawn here, from the checkpoints of the runs. What is not there is
-    named as missing.
+    Pictures of models are drawn here, from the checkpoints of the runs; what the toolkits say
+    meanwhile goes to report.log. What is not there is named as missing.
 
     Raises:
         UserError: there is no such folder.
@@ -121,7 +122,8 @@ def write_report(work_dir: Path) -> Path:
     if not work_dir.is_dir():
         raise UserError(f"there is no folder '{work_dir}': run the other parts of the demo first")
     pyplot.switch_backend('Agg')
-    body = '\n'.join(section_html(section, work_dir) for section in SECTIONS)
+    with (work_dir / 'report.log').open('w') as log, redirect_stdout(log), redirect_stderr(log):
+        body = '\n'.join(section_html(section, work_dir) for section in SECTIONS)
     path = work_dir / 'report.html'
     path.write_text(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
