@@ -1,7 +1,7 @@
 # One environment, .venv, for everything; set up once, on the first call.
 VENV := .venv
 RUN := $(VENV)/bin/python
-.PHONY: setup lock demo test test-python test-openmmlab lint doctor
+.PHONY: setup lock demo test test-fast test-python test-openmmlab lint doctor
 
 setup: $(VENV)/.ready
 
@@ -20,6 +20,9 @@ demo: setup
 
 test: setup
 	$(RUN) -m pytest
+
+test-fast: setup  # without what trains, exports or starts processes
+	$(RUN) -m pytest -m "not slow"
 
 test-python:  # on another Python, in .venv-<its name>: make test-python PYTHON=python3.13
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))

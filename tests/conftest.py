@@ -20,11 +20,17 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 SIZE = 64
 WNIDS = ('n01440764', 'n01443537')
+SLOW = ('subprocess', 'onnxruntime')  # what modules import whose tests start processes, or export
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest, which would otherwise keep one process busy at the end."""
+    """Begin with the longest, which would otherwise keep one process busy at the end; mark what
+    ``make test-fast`` leaves out.
+    """
     items.sort(key=lambda item: 'test_quickstart' not in item.nodeid)
+    for item in items:
+        if 'tool' in item.fixturenames or any(hasattr(item.module, name) for name in SLOW):
+            item.add_marker('slow')
 
 
 @pytest.fixture(autouse=True, scope='session')
