@@ -33,6 +33,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.transforms.masks': 'mmdet',
     'vit_plugin.datasets.folders': 'mmpretrain',
     'vit_plugin.datasets.packed': 'mmpretrain',
+    'vit_plugin.datasets.hugging_face': 'mmpretrain',
     'vit_plugin.datasets.coco': 'mmdet',
 }
 

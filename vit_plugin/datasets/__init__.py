@@ -1,7 +1,7 @@
 """Data sets that are checked before training.
 
-Image folders (`folders`), tar shards and Hugging Face data sets (`packed`) need mmpretrain, COCO
-(`coco`) needs mmdet.
+Image folders (`folders`), tar shards (`packed`) and Hugging Face data sets (`hugging_face`) need
+mmpretrain, COCO (`coco`) needs mmdet.
 """
 from .loading import LoadImage
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from mmengine import fileio
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
@@ -18,8 +17,9 @@ from torch.utils.data import Sampler
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
+from vit_plugin.wording import shorten
 
-from .tar_index import read_index
+from .tar_index import INDEX, read_index
 
 OPEN_FILES = 64
 
@@ -31,6 +31,22 @@ class PackedImages(BaseDataset):
         """The content of a sample's image."""
         raise NotImplementedError
 
+    def number(self, label: Any, where: str) -> int:
+        """A label as the number of its class; names are those of ``classes``.
+
+        Raises:
+            ValueError: there is no such class, or a name but no ``classes``.
+        """
+        classes = self.CLASSES or ()
+        if isinstance(label, str) and label in classes:
+            return classes.index(label)
+        if isinstance(label, int) and label >= 0 and (not classes or label < len(classes)):
+            return label
+        right = 'a number from 0, or a name that classes=[...] of the data set gives'
+        if classes:
+            right = f'a number below {len(classes)}, or one of {shorten(map(repr, classes))}'
+        raise UserError(f'{where} has the label {label!r}, which should be {right}')
+
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline."""
         sample = self.get_data_info(idx)
@@ -41,8 +57,9 @@ class PackedImages(BaseDataset):
 class TarImages(PackedImages):
     """Images in tar shards, in the format of webdataset: ``<key>.jpg`` beside ``<key>.cls``.
 
-    Where each image lies in its shard is found once and kept beside it, in ``<shard>.index.json``.
-    On a file system that is slow at random, use `ShardSampler`.
+    A label is a number, or a name of ``classes``. Keys differ within a shard; several shards may
+    have the same. Where each image lies in its shard is found once and kept beside it, in
+    ``<shard>.index.json``. On a file system that is slow at random, use `ShardSampler`.
 
     Args:
         shards: Pattern of the shards' names below ``data_root``, e.g. ``'imagenet-train-*.tar'``.
@@ -50,11 +67,13 @@ class TarImages(PackedImages):
 
     Raises:
         FileNotFoundError: there are no such shards.
-        ValueError: a shard is truncated or no tar file, or an image has no label.
+        ValueError: a shard is truncated, empty or no tar file, or an image has no label, or one
+            that is no class.
     """
 
     def __init__(self, shards: str, data_root: str = '', **kwargs: Any) -> None:
-        self.shards = sorted(glob(os.path.join(data_root, shards)))
+        self.shards = sorted(path for path in glob(os.path.join(data_root, shards))
+                             if not path.endswith(INDEX))
         if not self.shards:
             raise FileNotFoundError(f"no shards match '{os.path.join(data_root, shards)}'")
         self.files: dict[str, BinaryIO] = {}
@@ -64,7 +83,7 @@ class TarImages(PackedImages):
         """The samples: where each one lies, and its label."""
         print_log(f'reading where the images of {len(self.shards)} shards lie', 'current')
         samples = [dict(img_path=f'{path}/{name}', path=path, offset=offset, size=size,
-                        gt_label=label)
+                        gt_label=self.number(label, f"'{path}/{name}'"))
                    for path in self.shards for name, offset, size, label in read_index(Path(path))]
         print_log(f'{len(samples)} images', 'current')
         return samples
@@ -134,73 +153,3 @@ class ShardSampler(Sampler):
     def set_epoch(self, epoch: int) -> None:
         """Start another epoch."""
         self.epoch = epoch
-
-
-@DATASETS.register_module()
-class HuggingFaceImages(PackedImages):
-    """Images of a Hugging Face data set (Arrow, Parquet), by the library ``datasets``.
-
-    Args:
-        source: What ``datasets.load_dataset`` takes (a name, a folder, ``'parquet'``, ...), or a
-            folder that ``save_to_disk`` wrote.
-        split: The split, e.g. ``'train'``.
-        image_key, label_key: The columns; a column of ``ClassLabel`` also names the classes.
-        options: More arguments of ``load_dataset``, e.g. ``dict(data_files='train-*.parquet')``.
-        **kwargs: mmpretrain's ``BaseDataset``'s: ``pipeline``, ``classes``, ...
-
-    Raises:
-        ImportError: ``datasets`` is not installed.
-        ValueError: the data set cannot be read, or has no such column.
-    """
-
-    def __init__(self, source: str, split: str = 'train', image_key: str = 'image',
-                 label_key: str = 'label', options: dict[str, Any] | None = None,
-                 **kwargs: Any) -> None:
-        self.source = source
-        self.split = split
-        self.image_key = image_key
-        self.label_key = label_key
-        self.options = options or {}
-        super().__init__('', **kwargs)
-
-    def load_data_list(self) -> list[dict]:
-        """The samples: the number of the row, and its label."""
-        self.table = self.open_table()
-        names = getattr(self.table.features[self.label_key], 'names', None)
-        if self.CLASSES is None and names:
-            self._metainfo['classes'] = tuple(names)
-        return [dict(img_path=f'{self.source}/{self.split}/{i}', row=i, gt_label=label)
-                for i, label in enumerate(self.table[self.label_key])]
-
-    def open_table(self) -> Any:
-        """The data set, with images as they are in the file."""
-        try:
-            import datasets
-        except ImportError as error:
-            raise ImportError("HuggingFaceImages needs the library 'datasets': "
-                              "pip install 'vit-plugin[huggingface]'") from error
-        try:
-            written = (Path(self.source, name) for name in ('state.json', 'dataset_dict.json'))
-            if any(path.exists() for path in written):
-                table = datasets.load_from_disk(self.source)
-                table = table[self.split] if isinstance(table, dict) else table
-            else:
-                table = datasets.load_dataset(self.source, split=self.split, **self.options)
-        except Exception as error:  # of Arrow, of the file system, of the hub, ...
-            raise UserError(
-                f"cannot read the split '{self.split}' of the data set '{self.source}' "
-                f'{self.options or ""} ({type(error).__name__}: {error})') from error
-        for key in (self.image_key, self.label_key):
-            if key not in table.features:
-                raise UserError(f"the data set '{self.source}' has no column '{key}': set "
-                                f'image_key and label_key to two of {list(table.features)}')
-        if isinstance(table.features[self.image_key], datasets.Image):
-            table = table.cast_column(self.image_key, datasets.Image(decode=False))
-        return table
-
-    def read(self, sample: dict) -> bytes:
-        """The content of a sample's image."""
-        image = self.table[sample['row']][self.image_key]
-        if isinstance(image, dict):  # the content, or the path of a file
-            image = image['bytes'] or fileio.get(image['path'])
-        return image

@@ -1,6 +1,7 @@
 """Where the images of a tar shard lie."""
 import json
 import os
+import socket
 import tarfile
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from mmengine.logging import print_log
 from vit_plugin.errors import UserError
 
 IMAGES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'ppm')
-Entry = tuple[str, int, int, int]  # name, offset, size, label
+INDEX = '.index.json'
+Entry = tuple[str, int, int, int | str]  # name, offset, size, label
 
 
 def read_index(shard: Path) -> list[Entry]:
@@ -18,7 +20,7 @@ def read_index(shard: Path) -> list[Entry]:
     Raises:
         ValueError: see `build_index`.
     """
-    path = shard.with_name(f'{shard.name}.index.json')
+    path = shard.with_name(shard.name + INDEX)
     stamp = [shard.stat().st_size, shard.stat().st_mtime_ns]
     if path.exists():
         try:
@@ -28,7 +30,8 @@ def read_index(shard: Path) -> list[Entry]:
         if stored['stamp'] == stamp:
             return stored['images']
     images = build_index(shard)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}')
+    # several nodes write the same one, perhaps by processes of the same number
+    temporary = path.with_name(f'{path.name}.{socket.gethostname()}.{os.getpid()}')
     try:
         temporary.write_text(json.dumps(dict(stamp=stamp, images=images)))
         temporary.replace(path)
@@ -42,30 +45,50 @@ def build_index(shard: Path) -> list[Entry]:
     """Read the names of all members and the content of the labels.
 
     Raises:
-        ValueError: the shard is truncated or no tar file; or an image has no label (``.cls``, a
-            number as text), or a label has no image.
+        ValueError: the shard is truncated, empty or no tar file; or an image has no label
+            (``.cls``, a number or a name as text), or a label has no image, or a key comes twice.
     """
     images: dict[str, tuple[str, int, int]] = {}
-    labels: dict[str, int] = {}
+    labels: dict[str, int | str] = {}
     try:
         with tarfile.open(shard, 'r:') as tar:
             for member in tar:
-                folder, _, name = member.name.rpartition('/')
-                stem, _, suffix = name.partition('.')
-                key = f'{folder}/{stem}'
-                if suffix.lower() in IMAGES:
+                key, suffix = split_name(member.name)
+                if suffix not in (*IMAGES, 'cls'):
+                    continue
+                if key in (labels if suffix == 'cls' else images):
+                    raise UserError(f"the shard '{shard}' has the key '{key}' twice: every image "
+                                    'needs a key of its own')
+                if suffix == 'cls':
+                    labels[key] = read_label(tar.extractfile(member).read())  # type: ignore[union-attr]
+                else:
                     images[key] = (member.name, member.offset_data, member.size)
-                elif suffix == 'cls':
-                    labels[key] = int(tar.extractfile(member).read())  # type: ignore[union-attr]
             end = tar.offset
     except (tarfile.TarError, EOFError) as error:
-        raise UserError(f"the shard '{shard}' is truncated or no tar file ({error})") from error
-    except ValueError as error:
-        raise UserError(f"a label of the shard '{shard}' is no number: '{member.name}'") from error
+        raise UserError(f"the shard '{shard}' is truncated, compressed or no tar file ({error}): "
+                        'copy or write it again, as a plain tar file') from error
     if shard.stat().st_size < end + tarfile.BLOCKSIZE:  # of zeros, which end a tar file
         raise UserError(f"the shard '{shard}' is truncated: it ends without the mark of its end")
-    unmatched = sorted(images.keys() ^ labels.keys())
-    if unmatched:
-        raise UserError(f"{len(unmatched)} of {len(images)} images of the shard '{shard}' have no "
-                        f"label ('.cls'), or labels no image; the first is '{unmatched[0]}'")
+    for lonely, message in (
+            (images.keys() - labels.keys(), f"{{}} of {len(images)} images of the shard '{shard}' "
+             "have no label ('<key>.cls' beside '<key>.jpg')"),
+            (labels.keys() - images.keys(), f"{{}} of {len(labels)} labels of the shard '{shard}' "
+             f"have no image ('<key>.' with {', '.join(IMAGES)})")):
+        if lonely:
+            raise UserError(f"{message.format(len(lonely))}; the first key is '{min(lonely)}'")
+    if not images:
+        raise UserError(f"the shard '{shard}' holds no images: write it again, or remove it")
     return [(*images[key], labels[key]) for key in images]
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """``'folder/key.jpg'`` -> ``('folder/key', 'jpg')``: at the first dot, as webdataset does."""
+    folder, slash, name = name.rpartition('/')
+    stem, _, suffix = name.partition('.')
+    return f'{folder}{slash}{stem}', suffix.lower()
+
+
+def read_label(content: bytes) -> int | str:
+    """A number, or a name."""
+    text = content.decode(errors='replace').strip()
+    return int(text) if text.lstrip('-').isdecimal() else text
