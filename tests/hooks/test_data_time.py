@@ -1,6 +1,8 @@
 """The share of waiting is logged, and what to change is said once."""
 import logging
+import math
 import re
+import shutil
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from vit_plugin.hooks import DataTimeHook
-from vit_plugin.hooks.data_time import worker_seconds
+from vit_plugin.hooks.data_time import shared_memory, tensor_bytes, worker_seconds
 
 
 class Slow(Dataset):
@@ -90,8 +92,22 @@ def test_advice(workers: int, threads: int, busy: float, advice: str,
     runner = SimpleNamespace(
         train_dataloader=SimpleNamespace(num_workers=workers),
         cfg=Config(dict(env_cfg=dict(mp_cfg=dict(opencv_num_threads=threads)))))
-    text = DataTimeHook().advise(runner, busy)
+    # 2 processes x 4 workers x 2 batches of 64 MiB
+    text = DataTimeHook().advise(runner, busy, 2**26, 2**30)
     assert re.search(advice, text)
+    if workers < 4 and not threads:
+        text = DataTimeHook().advise(runner, busy, 2**26, 2**29)
+        assert text == (
+            '4 workers, one for each core of this process, need 1.0 GiB of shared memory '
+            '(/dev/shm) for their batches, and it has 0.5; enlarge it (docker run --shm-size=1g, '
+            f'or --ipc=host), then set train_dataloader.num_workers=4; it is {workers}')
+
+
+def test_sizes() -> None:
+    images = [torch.zeros(3, 4, 4, dtype=torch.uint8), torch.zeros(2)]
+    assert tensor_bytes(dict(inputs=images, data_samples=['a', object()], scale=1.)) == 48 + 8
+    free = shutil.disk_usage('/dev/shm').total if Path('/dev/shm').exists() else math.inf
+    assert shared_memory() == free
 
 
 def test_time_of_workers() -> None:

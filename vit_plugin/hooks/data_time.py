@@ -1,17 +1,22 @@
 """How long training waits for its data, and what to do about it."""
 import logging
+import math
 import os
 import time
+from collections.abc import Iterable, Mapping
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import get_local_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from vit_plugin.registry import HOOKS
+
+PREFETCHED = 2  # batches of each worker that wait in shared memory: torch's default
 
 
 @HOOKS.register_module()
@@ -50,19 +55,27 @@ class DataTimeHook(Hook):
             self.waited += waited
             self.total += total
             if self.seen == self.skipped + self.iterations:
-                self.judge(runner)
+                self.judge(runner, tensor_bytes(data_batch))
 
-    def judge(self, runner: Runner) -> None:
+    def judge(self, runner: Runner, batch_bytes: int) -> None:
         """Say what to change if the share is high."""
         share = self.waited / self.total
         if share <= self.threshold:
             return
         busy = (worker_seconds() - self.start[1]) / (time.time() - self.start[0])
         print_log(f'{share:.0%} of the training time is spent waiting for data: '
-                  f'{self.advise(runner, busy)}', 'current', logging.WARNING)
+                  f'{self.advise(runner, busy, batch_bytes, shared_memory())}', 'current',
+                  logging.WARNING)
 
-    def advise(self, runner: Runner, busy: float) -> str:
-        """The setting to change, given how many cores the workers keep busy."""
+    def advise(self, runner: Runner, busy: float, batch_bytes: int, shared_bytes: float) -> str:
+        """The setting to change.
+
+        Args:
+            runner: The run.
+            busy: How many cores the workers of this process keep busy.
+            batch_bytes: Size of a batch, which workers hand over in shared memory.
+            shared_bytes: Size of the machine's shared memory.
+        """
         workers = runner.train_dataloader.num_workers
         cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
         free = max(1, (cores or 1) // get_local_size())
@@ -74,12 +87,38 @@ class DataTimeHook(Hook):
             return (f'the {workers} workers of this process keep only {busy:.1f} cores busy, so '
                     'they wait for the disk or the network; put the data on a local disk or in '
                     'memory, or in fewer and larger files')
+        needed = get_local_size() * free * PREFETCHED * batch_bytes
+        if workers < free and needed > shared_bytes:
+            return (f'{free} workers, one for each core of this process, need {needed / 2**30:.1f} '
+                    f'GiB of shared memory (/dev/shm) for their batches, and it has '
+                    f'{shared_bytes / 2**30:.1f}; enlarge it (docker run --shm-size='
+                    f'{math.ceil(needed / 2**30)}g, or --ipc=host), then set '
+                    f'train_dataloader.num_workers={free}; it is {workers}')
         if workers < free:
             return (f'set train_dataloader.num_workers={free}, the cores of this machine for each '
                     f'process; it is {workers}')
         return (f'the {workers} workers of this process keep its {free} cores busy; use transforms '
                 'that do less (vit_plugin.LoadRandomResizedCrop, vit_plugin.RandAugment), store '
                 'smaller images, or take a machine with more cores')
+
+
+def tensor_bytes(batch: Any) -> int:
+    """Size of the tensors in a batch, which may be nested."""
+    if isinstance(batch, torch.Tensor):
+        return batch.nbytes
+    parts = batch.values() if isinstance(batch, Mapping) else batch
+    if isinstance(parts, str) or not isinstance(parts, Iterable):
+        return 0  # of what is no tensor, such as the samples' annotations
+    return sum(map(tensor_bytes, parts))
+
+
+def shared_memory() -> float:
+    """Size in bytes of the shared memory where workers leave batches; infinite if unknown."""
+    try:
+        stat = os.statvfs('/dev/shm')
+    except (OSError, AttributeError):  # another system than Linux
+        return math.inf
+    return stat.f_blocks * stat.f_frsize
 
 
 def worker_seconds() -> float:
