@@ -40,7 +40,9 @@ def test_resumed_run_equals_uninterrupted(
     cfg.dump(tmp_path / 'small.py')
     run = ('train', tmp_path / 'small.py', '--no-validate', '--work-dir')
     tool(*run, tmp_path / 'whole', '--cfg-options', 'randomness.seed=3')
-    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / 'whole/iter_3.pth')
+    tool(*run, tmp_path / 'resumed', '--resume', tmp_path / 'whole/iter_3.pth', '--cfg-options',
+         'train_dataloader.num_workers=1')
+    assert not (tmp_path / 'resumed/iter_5.pth').exists()
     whole, resumed = (torch.load(tmp_path / name / 'iter_4.pth', weights_only=False)
                       for name in ('whole', 'resumed'))
     for name, value in whole['state_dict'].items():

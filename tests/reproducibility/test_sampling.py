@@ -136,5 +136,6 @@ def test_batches_of_one_proportion_go_on_within_an_epoch(done: int) -> None:
     SeedHook().before_train_epoch(runner)
     expected = list(whole.batch_sampler)
     assert len(resumed) == len(expected) == 4
+    iter(resumed.batch_sampler)  # as torch does with workers, without taking anything
     assert list(resumed.batch_sampler) == expected[done:]
     assert len(list(resumed.batch_sampler)) == 4  # the next epoch, from its start

@@ -91,8 +91,9 @@ class SkipBatchSampler(Sampler):
         self.sampler, self.batch_size, self.start = sampler, batch_size, 0
 
     def __iter__(self) -> Iterator[list]:
+        # a generator, as the samplers are: with workers, torch makes two and takes from one
         start, self.start = self.start, 0
-        return islice(self.batch_sampler, start, None)
+        yield from islice(self.batch_sampler, start, None)
 
     def __len__(self) -> int:
         return len(self.batch_sampler)
