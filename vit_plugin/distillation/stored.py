@@ -121,11 +121,13 @@ class StoredOutputs:
         if key not in self.files:
             self.folder.mkdir(parents=True, exist_ok=True)
             path = self.folder / f'epoch{epoch}{f"_repeat{repeat}" * bool(repeat)}.bin'
+            size = self.size * self.kind.itemsize
             with open(path, 'ab') as file:  # which makes it; other processes may do the same
-                file.truncate(self.size * self.kind.itemsize)
+                if file.tell() < size:
+                    file.truncate(size)
             if len(self.files) == OPEN_FILES:
                 self.files.pop(next(iter(self.files)))
-            self.files[key] = np.memmap(path, self.kind, mode='r+')
+            self.files[key] = np.memmap(path, self.kind, 'r+', shape=self.size)
         return self.files[key]
 
     def read(self, draws: Sequence[Any]) -> np.ndarray:
