@@ -122,7 +122,8 @@ def run(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     main()
     work = Path('work_dirs', Path(arguments[0]).stem)
     if name == 'train' and work.name.startswith('pets_fast'):
-        sys.argv += ['--no-validate', '--work-dir', 'resumed', '--resume', f'{work}/iter_1.pth']
+        monkeypatch.setattr(sys, 'argv', [program, name, *arguments, '--no-validate', '--work-dir',
+                                          'resumed', '--resume', f'{work}/iter_1.pth'])
         main()
         whole, resumed = (torch.load(folder / 'iter_2.pth', weights_only=False)['state_dict']
                           for folder in (work, Path('resumed')))

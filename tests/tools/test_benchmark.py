@@ -73,13 +73,13 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_losses(bench: measure.Bench) -> None:
-    """Each takes more memory than plain training; ratios of time are to the teacher's forward."""
+    """A loss that learns takes more memory; ratios of time are to the teacher's forward."""
     steps = bench.steps('distil-memory', 'swin-tiny', 32, 2)
     assert list(steps)[:2] == ['no teacher', 'teacher asked']
     assert set(steps) == {'no teacher', 'teacher asked', *LOSSES}
     plain, asked, mgd = (bench.peak_bytes(steps[title])
                          for title in ('no teacher', 'teacher asked', 'MGD'))
-    assert plain <= asked < mgd
+    assert max(plain, asked) < mgd
     assert next(iter(bench.distil_steps('distil', 'swin-tiny', torch.randn(1, 3, 32, 32)))
                 ) == 'teacher asked'
 
