@@ -74,7 +74,7 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_losses(bench: measure.Bench) -> None:
     """A loss that learns takes more memory; ratios of time are to the teacher's forward."""
-    steps = bench.steps('distil-memory', 'swin-tiny', 32, 2)
+    steps = bench.steps('distil-memory', 'swin-tiny', (32, 32), 2)
     assert list(steps)[:2] == ['no teacher', 'teacher asked']
     assert set(steps) == {'no teacher', 'teacher asked', *LOSSES}
     plain, asked, mgd = (bench.peak_bytes(steps[title])
