@@ -108,8 +108,8 @@ def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
     profiled, int8, cast = capsys.readouterr().out.split(case)[1:]
     assert 'products' in profiled
     assert 'ratio' not in profiled
-    assert '\n  plugin int8 ' in int8
-    assert '\n  mmpretrain ' in cast
+    assert '\n| plugin int8 ' in int8
+    assert '\n| mmpretrain ' in cast
 
 
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
