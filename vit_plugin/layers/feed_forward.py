@@ -37,5 +37,6 @@ def is_plain_mlp(layers: Any) -> bool:
         return False
     parts = [*layers[0], *layers[1:]]
     kinds = (nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.Dropout)
-    return (len(parts) == len(kinds) and all(map(is_plain, parts, kinds))
+    return (len(parts) == len(kinds)
+            and all(is_plain(part, kind) for part, kind in zip(parts, kinds))
             and parts[1].approximate == 'none' and is_idle(parts[2]) and is_idle(parts[4]))

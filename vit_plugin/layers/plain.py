@@ -21,7 +21,7 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     parameter (an adapter's, a quantised one).
     """
     return (type(module) is kind and kind.forward is FORWARDS[kind]
-            and 'forward' not in vars(module)
+            and 'forward' not in module.__dict__  # torch 2.4 does not compile vars()
             and not any(getattr(module, hooks) for hooks in HOOKS)
             and not any(GLOBAL_HOOKS)
             and all(p is None or type(p) is nn.Parameter for p in module._parameters.values()))

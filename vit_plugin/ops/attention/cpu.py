@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
@@ -46,8 +45,7 @@ def attend(x: Tensor, padding: Tensor | None, bias: Tensor, window: Size, shift:
     out: Any = None
     for part, group in window_groups(b, (h, w), window, shift):
         q, k, v = split_heads(group.gather(tokens[part], padding, project), 3, len(bias))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=group.masked(bias).to(q.dtype),
-                                           scale=scale)
+        y = reference.fused(q, k, v, group.masked(bias).to(q.dtype), scale)
         y = project_back(group.inside_of(y.transpose(1, 2)))
         if out is None:
             out = y.new_empty(b * h * w, y.shape[-1])

@@ -25,6 +25,8 @@ from ..windows import (
 Drop = Callable[[Tensor], Tensor]
 # torch < 2.7 does not tell export from compilation
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+# torch 2.4 multiplies float16 queries and keys in float16 on a CPU, whose range they leave.
+OVERFLOWS = torch.__version__ < (2, 5)
 # The most that torch's memory-efficient attention on a GPU takes at a time.
 MAX_CUDA_BATCH = 2**16 - 1
 
@@ -83,19 +85,28 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
         weights = (scores if bias is None else scores + bias).softmax(-1)
         return (weights if drop is None else drop(weights)) @ v
     if bias is None:
-        return F.scaled_dot_product_attention(q, k, v, scale=scale)
+        return fused(q, k, v, None, scale)
     if is_exporting():
         # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
         bias = bias.expand(q.shape[0], -1, -1, -1)
     if q.device.type != 'cuda':
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+        return fused(q, k, v, bias, scale)
     if len(q) > MAX_CUDA_BATCH:
         halves = zip(q.chunk(2), k.chunk(2), v.chunk(2))
         return torch.cat([attention(*half, bias, scale) for half in halves])
     # Not cuDNN's, which torch 2.13 prefers on Hopper: with a bias its gradients can be NaN at
     # 64, 192, ... tokens (pytorch#196678).
     with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+        return fused(q, k, v, bias, scale)
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float | None) -> Tensor:
+    """`attention` by torch's operator; in float32 where float16 would overflow."""
+    if OVERFLOWS and q.dtype == torch.float16 and q.device.type == 'cpu':
+        with torch.autocast('cpu', enabled=False):
+            bias = None if bias is None else bias.float()
+            return fused(q.float(), k.float(), v.float(), bias, scale).to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
 
 
 def mask_of(x: Tensor, size: Size, window: Size, shift: Shift) -> Tensor:
