@@ -64,7 +64,7 @@ def test_infinite_sampler_counts_passes(image_folder: Path) -> None:
     draws = [next(stream) for _ in range(24)]
     assert [draw.epoch for draw in draws] == [0] * 8 + [1] * 8 + [2] * 8
     sampler = build_loader(image_folder, 0, dict(type='InfiniteSampler')).sampler
-    sampler.skip(13)
+    sampler.advance(13)
     assert next(iter(sampler)) == draws[13]
 
 
