@@ -26,7 +26,7 @@ Drop = Callable[[Tensor], Tensor]
 # torch < 2.7 does not tell export from compilation
 is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 # torch 2.4 multiplies float16 queries and keys in float16 on a CPU, whose range they leave.
-OVERFLOWS = torch.__version__ < (2, 5)
+OVERFLOWS = torch.__version__ < '2.5'
 # The most that torch's memory-efficient attention on a GPU takes at a time.
 MAX_CUDA_BATCH = 2**16 - 1
 
