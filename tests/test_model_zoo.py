@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmpretrain import ImageClassificationInferencer, get_model, inference_model
+from mmpretrain import ImageClassificationInferencer, get_model, inference_model, list_models
 from mmpretrain.apis.model import ModelHub
 from mmpretrain.registry import MODELS
 from modelindex.load_model_index import load
 
+import vit_plugin
 from tests.conftest import ROOT
 
 INDEX = load(str(ROOT / 'model-index.yml'))
@@ -19,7 +20,8 @@ ZOO = {model.name: model for model in INDEX.models
 
 @pytest.fixture(scope='module')
 def hub() -> type[ModelHub]:
-    ModelHub.register_model_index(ROOT / 'model-index.yml', config_prefix=ROOT)
+    mim = Path(vit_plugin.__file__).parent / '.mim'
+    ModelHub.register_model_index(mim / 'model-index.yml', config_prefix=mim)
     return ModelHub
 
 
@@ -44,6 +46,7 @@ def test_entry_tells_the_truth(name: str, hub: type[ModelHub]) -> None:
 @pytest.mark.parametrize('by', ['name', 'config'])
 def test_get_model_and_inference(hub: type[ModelHub], by: str) -> None:
     name = 'deit-tiny_8xb128_in1k'
+    assert list_models('deit-tiny_8xb128*') == [name]
     model = get_model(name if by == 'name' else str(ROOT / ZOO[name].config), pretrained=False)
     image = np.random.default_rng(0).integers(0, 255, (300, 400, 3)).astype(np.uint8)
     if by == 'name':

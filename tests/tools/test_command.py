@@ -10,7 +10,7 @@ import pytest
 import vit_plugin
 from tests.conftest import ROOT
 from vit_plugin.cli import main
-from vit_plugin.cli.config import find_config
+from vit_plugin.cli.config import find_config, read_config
 from vit_plugin.errors import UserError
 
 
@@ -52,6 +52,32 @@ def test_nothing_is_imported_for_the_usage() -> None:
     assert 'torch' not in done.stderr
 
 
+OLD_STYLE = """
+_base_ = 'mask_rcnn.py'
+model = dict(backbone=dict(drop_path_rate=0.3))
+"""
+NEW_STYLE = """
+from mmengine.config import read_base
+with read_base():
+    from .mask_rcnn import *
+model['backbone'].update(drop_path_rate=0.3)
+"""
+
+
+@pytest.mark.parametrize('text', [OLD_STYLE, NEW_STYLE], ids=['_base_', 'read_base'])
+def test_written_config_is_a_base(text: str, command: Callable[..., int | None], tmp_path: Path,
+                                  capsys: pytest.CaptureFixture) -> None:
+    name = 'mask-rcnn_swin-tiny_fpn_1x_coco'
+    command('config', name, tmp_path / 'mask_rcnn.py')
+    (tmp_path / 'mine.py').write_text(text)
+    mine, expected = read_config(str(tmp_path / 'mine.py')), read_config(name)
+    expected.model.backbone.drop_path_rate = 0.3
+    assert mine.to_dict() == expected.to_dict()
+    with pytest.raises(SystemExit, match='is there already'):
+        command('config', name, tmp_path / 'mask_rcnn.py')
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize('name', [
     'mask-rcnn_swin-tiny_fpn_1x_coco', 'mask-rcnn_swin-tiny_fpn_1x_coco.py',
     'detection/mask-rcnn_swin-tiny_fpn_1x_coco'])
@@ -81,6 +107,8 @@ def test_config_names_are_unique() -> None:
 
 def test_a_run_by_the_command(command: Callable[..., int | None], config: Path,
                               work: Path) -> None:
-    command('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    new_style = config.with_name('mine.py')
+    new_style.write_text(NEW_STYLE.replace('mask_rcnn', config.stem))
+    command('train', new_style, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
     command('test', config, work / 'epoch_1.pth', '--work-dir', work)
     assert (work / 'epoch_1.pth').is_file()

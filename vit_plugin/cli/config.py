@@ -24,13 +24,7 @@ def load_config(args: argparse.Namespace) -> Config:
     Sets ``args.work_dir`` to the run's, and ``args.notes`` to what its log should warn of.
     """
     args.config = find_config(args.config)
-    try:
-        cfg = Config.fromfile(args.config)
-    except ImportError:
-        raise
-    except Exception as error:  # a config is Python code, which can raise anything
-        raise ConfigParsingError(f"the config '{args.config}', or one in its _base_, cannot be "
-                                 f'read ({type(error).__name__}: {error})') from error
+    cfg = read_config(args.config)
     check_toolkit(cfg.get('default_scope'))
     if args.data_root:
         set_data_root(cfg, args.data_root)
@@ -48,6 +42,18 @@ def load_config(args: argparse.Namespace) -> Config:
         if not loader.get('num_workers'):
             loader.persistent_workers = False  # torch refuses to keep workers that are not there
     return cfg
+
+
+def read_config(name: str) -> Config:
+    """A config and its bases: a file, or one of the plugin's own by its name."""
+    file = find_config(name)
+    try:
+        return Config.fromfile(file)
+    except ImportError:
+        raise
+    except Exception as error:  # a config is Python code, which can raise anything
+        raise ConfigParsingError(f"the config '{file}', or one in its _base_, cannot be "
+                                 f'read ({type(error).__name__}: {error})') from error
 
 
 def find_config(name: str) -> str:
