@@ -134,8 +134,8 @@ def train(runs: list[Run], title: str) -> None:
                 time.sleep(1)
                 for run in [run for run in running if run.finished()]:
                     running.remove(run)
-                    console.print(f'  {run.work_dir.name}: {run.accuracies()[-1][1]:.1f} % '
-                                  f'after {run.seconds:.0f} s')
+                    last = ''.join(f'{value:.1f} % ' for _, value in run.accuracies()[-1:])
+                    console.print(f'  {run.work_dir.name}: {last}after {run.seconds:.0f} s')
                 progress.update(task, completed=sum(
                     run.step() if run in running else run.iterations
                     for run in runs if run not in waiting))

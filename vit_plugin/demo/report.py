@@ -53,7 +53,8 @@ class Section:
     title: str
     text: str
     table: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture, ...] = ()
+    optional: bool = False  # left out where its table is not there
 
 
 DIGITS, SCENES = 'data/val/*/*.png', 'scenes/coco/val/*.png'
@@ -107,6 +108,12 @@ SECTIONS = (
                     'The maps of the four stages, and what the FPN makes of them for the detector. '
                     'Places with similar colours have similar features: fine maps show strokes, '
                     'coarse ones whole digits.', 'pyramid', *DETECTOR, SCENES, count=1))),
+    Section(
+        'Features, larger detectors, larger segmentors: what do they teach?',
+        'A Swin learns what a ConvNet sees in digits without labels, then 100 labels; a small '
+        'detector and a small segmentor learn from the larger ones as well. Beside each stands the '
+        'same student after as many steps without a teacher.',
+        'teachers.md', optional=True),
 )
 
 
@@ -123,7 +130,8 @@ def write_report(work_dir: Path) -> Path:
         raise UserError(f"there is no folder '{work_dir}': run the other parts of the demo first")
     pyplot.switch_backend('Agg')
     with (work_dir / 'report.log').open('w') as log, redirect_stdout(log), redirect_stderr(log):
-        body = '\n'.join(section_html(section, work_dir) for section in SECTIONS)
+        body = '\n'.join(section_html(section, work_dir) for section in SECTIONS
+                         if not section.optional or (work_dir / section.table).is_file())
     path = work_dir / 'report.html'
     path.write_text(
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -194,8 +202,10 @@ def commands_html(work_dir: Path) -> str:
     """The command of every run, so that each can be repeated alone."""
     rows: list[str] = []
     absent: list[str] = []
-    for name in ('results.json', 'dense.json'):
+    for name in ('results.json', 'dense.json', 'teachers.json'):
         if not (work_dir / name).is_file():
+            if name == 'teachers.json':  # of the part that only --full runs
+                continue
             absent.append(missing(f'{name} is not there, which names the commands of its runs'))
             continue
         for run in json.loads((work_dir / name).read_text()):

@@ -7,7 +7,6 @@ work_dirs/quickstart/; the report draws what the trained models find.
 """
 import json
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,25 +22,22 @@ NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
 ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 600}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
-# What each config reports, with the factor that makes it percent.
-METRICS = {
-    'swin': {'accuracy/top1': 1},
-    'detector': {'coco/bbox_mAP_50': 100, 'coco/bbox_mAP': 100, 'coco/segm_mAP': 100},
-    'segmentor': {'mIoU': 1},
-}
+# What the configs report, with the factor that makes it percent.
+METRICS = {'accuracy/top1': 1, 'coco/bbox_mAP_50': 100, 'coco/bbox_mAP': 100,
+           'coco/segm_mAP': 100, 'mIoU': 1}
 
 
-@dataclass
 class DenseRun(Run):
-    """A run whose accuracy is AP50 of boxes or mIoU."""
+    """A run of any task: its accuracy is that of classes, AP50 of boxes, or mIoU."""
 
     def metrics(self) -> dict[str, float]:
-        """What the last validation reported, in percent."""
-        last = [entry for entry in self.scalars() if next(iter(METRICS[self.config])) in entry][-1]
-        return {name: last[name] * factor for name, factor in METRICS[self.config].items()}
+        """What the last validation reported, in percent; nothing where there was none."""
+        reports = [entry for entry in self.scalars() if METRICS.keys() & entry.keys()]
+        return {name: reports[-1][name] * factor for name, factor in METRICS.items()
+                if reports and name in reports[-1]}
 
     def accuracies(self) -> list[tuple[int, float]]:
-        return [(self.step(), next(iter(self.metrics().values())))]
+        return [(self.step(), value) for value in [*self.metrics().values()][:1]]
 
 
 def load_digits() -> dict[str, dict[int, np.ndarray]]:
