@@ -20,7 +20,8 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 SIZE = 64
 WNIDS = ('n01440764', 'n01443537')
-SLOW = ('subprocess', 'onnxruntime')  # what modules import whose tests start processes, or export
+# What modules import whose tests start processes, train, or export.
+SLOW = ('subprocess', 'forked', 'Runner', 'onnxruntime')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -86,6 +86,7 @@ def clone(tmp_path: Path, image_folder: Path, coco: Path, ade: Path,
             del MODELS.module_dict[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('title', 'runnable'), sections())
 def test_section_runs(title: str, runnable: list[Block], clone: Path,
                       monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:

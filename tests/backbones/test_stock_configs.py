@@ -19,6 +19,8 @@ from torch import nn
 
 from vit_plugin.registry import MODELS
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / 'docs/stock.md'
 STOCK = {'mmpretrain': mmpretrain.models, 'mmdet': mmdet.models,
          'mmseg': mmseg.models.backbones}

@@ -14,6 +14,8 @@ from torch import nn
 from vit_plugin.benchmark import loading, measure, operators, peers, photographs
 from vit_plugin.cli import benchmark
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def restore_logging() -> Iterator[None]:
