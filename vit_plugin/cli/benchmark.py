@@ -117,10 +117,9 @@ def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
 
 def plot(results: list[dict[str, Any]], path: Path) -> None:
     """Draw the ratios of every forward and training case, and the cost over the image size."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.5), layout='constrained')
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(11, 4.5), layout='constrained')
+    left, right = figure.subplots(1, 2)
     bars = [(f'{result["case"]}  {row["title"]}', row['ratio']) for result in results
             if result['case'].split(':')[0] in ('forward', 'train') for row in result['rows'][1:]]
     left.barh([bar[0] for bar in bars], [bar[1] for bar in bars])

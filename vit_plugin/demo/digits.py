@@ -175,10 +175,9 @@ def report(teacher: Run, students: list[Run], folder: Path) -> None:
 
 def plot(students: list[Run], path: Path) -> None:
     """Draw validation accuracy over iterations, one line for each seed."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-    figure, axes = pyplot.subplots(figsize=(6, 4), layout='constrained')
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(6, 4), layout='constrained')
+    axes = figure.subplots()
     for i, (config, title) in enumerate(STUDENTS.items()):
         for j, run in enumerate(run for run in students if run.config == config):
             axes.plot(*zip(*run.accuracies()), color=f'C{i}', alpha=0.8, label='' if j else title)
