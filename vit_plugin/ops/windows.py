@@ -89,11 +89,13 @@ def shift_mask(size: Size, window: Size, shift: Shift,
     region they come from; pairs of different regions get `MASKED`, all others 0.
     """
 
-    def regions(length: int, window: int, shift: int | Tensor) -> Tensor:
-        position = torch.arange(length, device=device)
-        return (position >= length - window).int() + (position >= length - shift).int()
-
-    rows, columns = (regions(*axis) for axis in zip(size, window, shift))
+    rows, columns = (regions(*axis, device) for axis in zip(size, window, shift))
     region = (3 * rows[:, None] + columns[None, :])[None, :, :, None]
     region = window_partition(region, window)[0, :, :, 0]
     return MASKED * (region[:, None, :] != region[:, :, None]).float()
+
+
+def regions(length: int, window: int, shift: int | Tensor, device: torch.device | None) -> Tensor:
+    """(length,) the region, 0 to 2, that each row or column of a rolled map comes from."""
+    position = torch.arange(length, device=device)
+    return (position >= length - window).int() + (position >= length - shift).int()
