@@ -44,7 +44,7 @@ def demo(args: argparse.Namespace) -> None:
     if not (args.parts or iterations):
         models, minutes = (40, 25) if args.full else (15, 15)
         print(f'Trains {models} small models; the first results come within 3 minutes on 2 cores, '
-              f'all within {minutes}. Everything is kept in {args.work_dir}/.')
+              f'all after about {minutes}. Everything is kept in {args.work_dir}/.')
     for part in parts:
         if part == 'digits':
             from vit_plugin.demo.digits import run_digits
