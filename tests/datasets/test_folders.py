@@ -163,6 +163,7 @@ def test_too_many_corrupt_images(corrupt: Path, workers: int) -> None:
         pixels(loader, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('load', [
     dict(type='vit_plugin.LoadImage'),
     dict(type='LoadImageFromFile', imdecode_backend='pillow')], ids=['ours', 'stock'])
