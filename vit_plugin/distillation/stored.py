@@ -33,7 +33,7 @@ class StoredOutputs:
     written through memory maps. A record has a checksum: one that a kill cut short is as good as
     absent. What is absent is asked, and what is read is what the run that stored it used. Fast
     knowledge distillation (FKD, Shen and Xing, https://arxiv.org/abs/2112.01528) and TinyViT (Wu et
-    al., https://arxiv.org/abs/2207.10666, section 3.1) store top scores likewise.
+    al., https://arxiv.org/abs/2207.10666) store top scores likewise.
 
     Scores that a single `HardDistillation` or `SoftDistillation` takes are kept as `TopScores`, all
     other outputs (B, C) as half floats.
