@@ -61,7 +61,7 @@ def test_compiles_for_gpus(window: tuple[int, int], capability: int) -> None:
 
     from vit_plugin.ops.attention.triton import attend
     constants = dict(WINDOW_H=window[0], WINDOW_W=window[1], HEADS=3, DIM=32, DIM_BLOCK=32,
-                     BLOCK=64, SHIFTED=True, MASK=-100.)
+                     BLOCK=64, SHIFTED=True, MASK=-1e4)
     types = {name: '*bf16' if name in ('qkv', 'padding', 'bias', 'out') else 'i32'
              for name in attend.arg_names}
     source = ASTSource(attend, {**types, 'scale': 'fp32', **dict.fromkeys(constants, 'constexpr')},

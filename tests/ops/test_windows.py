@@ -62,6 +62,16 @@ def test_mask_separates_tokens_that_are_no_neighbours(
         assert torch.equal(~allowed, parted.any(-1))
 
 
+def test_masked_weights_are_zero_and_never_denormal() -> None:
+    torch.manual_seed(0)
+    mask = shift_mask((14, 14), (7, 7), (3, 3))
+    scores = 80 * torch.rand(mask.shape) - 40
+    weights = (scores + mask).softmax(-1)
+    expected = scores.masked_fill(mask < 0, -torch.inf).softmax(-1)
+    assert torch.equal(weights[mask < 0], torch.zeros(int((mask < 0).sum())))
+    torch.testing.assert_close(weights, expected)
+
+
 def test_relative_position_index_counts_offsets() -> None:
     height, width = 3, 4
     index = relative_position_index((height, width))
