@@ -93,14 +93,16 @@ def attend_backward(grad: Tensor, qkv: Tensor, padding: Tensor | None, bias: Ten
     for part, group in window_groups(b, (h, w), window, shift):
         windows = group.gather(tokens[part], padding).to(precise)
         q, k, v = split_heads(windows, 3, heads).contiguous()
+        q *= scale
         grad_y = group.gather(grad_out[part], None).to(precise)
         grad_y = split_heads(grad_y, 1, heads)[0].contiguous()
-        weights = (q * scale @ k.mT + group.masked(bias).to(precise)).softmax(-1)
+        weights = (q @ k.mT + group.masked(bias).to(precise)).softmax(-1)
         grad_scores = torch.ops.aten._softmax_backward_data(grad_y @ v.mT, weights, -1, precise)
         grad_bias += grad_scores.sum(0)
-        grad_scores *= scale
-        grads = torch.stack((grad_scores @ k, grad_scores.mT @ q, weights.mT @ grad_y), 1)
-        grads = grads.permute(0, 3, 1, 2, 4).reshape(*group.tokens.shape, c)
+        grads = torch.empty_like(windows)
+        for third, product in zip(split_heads(grads, 3, heads), (
+                (grad_scores @ k).mul_(scale), grad_scores.mT @ q, weights.mT @ grad_y)):
+            third.copy_(product)
         grad_qkv[part].index_copy_(0, group.numbers(), group.inside_of(grads).to(qkv.dtype))
         if group.inside is not None:
             grad_padding += grads[~group.inside].sum(0)
