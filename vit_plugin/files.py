@@ -1,5 +1,6 @@
 """Files that are read and written."""
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +15,17 @@ def visible_files(folder: str | Path) -> list[str]:
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[BinaryIO]:
+def written_whole(path: str | Path, shared: bool = False) -> Iterator[BinaryIO]:
     """A file to write to, which appears under its name when it is complete and on the disk.
 
     Until then it is ``<path>.part``, which an error removes; a kill leaves it, and what was under
     the name before is still there.
+
+    Args:
+        path: Name of the file.
+        shared: Whether several processes, perhaps on several nodes, write it at the same time.
     """
-    part = Path(f'{path}.part')
+    part = Path(f'{path}.{socket.gethostname()}.{os.getpid()}.part' if shared else f'{path}.part')
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(part, 'wb') as file:

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from . import loading
 from .distilled import LOSSES, asked_loss, distilled_classifier, distilled_swin, total_loss
-from .peers import LIBRARIES, build, load_into_plugin
+from .peers import LIBRARIES, build, compare
 
 Step = Callable[[], Any]
 
@@ -214,16 +214,6 @@ class Bench:
             for title in titles[i % len(titles):] + titles[:i % len(titles)]:
                 values[title].append(take(steps[title]))
         return values
-
-
-def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
-    """Print how far the plugin's output is from a library's with that library's weights."""
-    twin = load_into_plugin(library, model, name, (x.shape[2], x.shape[3]))
-    if twin is not None:
-        with torch.no_grad():
-            expected, found = model(x), twin.to(x.device).eval()(x)
-        difference = (found - expected).norm() / expected.norm()
-        print(f"  with {library}'s weights the plugin's output differs by {difference:.0e}")
 
 
 def capture(step: Step) -> Step:

@@ -7,6 +7,7 @@ are asked for.
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from vit_plugin.backbones.archs import DEIT, SWIN
@@ -151,3 +152,13 @@ def load_into_plugin(library: str, model: nn.Module, name: str, size: Size) -> n
     assert isinstance(model, Adapter)
     twin.model.load_state_dict(model.model.state_dict())
     return twin
+
+
+def compare(library: str, model: nn.Module, name: str, x: Tensor) -> None:
+    """Print how far the plugin's output is from a library's with that library's weights."""
+    twin = load_into_plugin(library, model, name, (x.shape[2], x.shape[3]))
+    if twin is not None:
+        with torch.no_grad():
+            expected, found = model(x), twin.to(x.device).eval()(x)
+        difference = (found - expected).norm() / expected.norm()
+        print(f"  with {library}'s weights the plugin's output differs by {difference:.0e}")

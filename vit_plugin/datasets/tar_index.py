@@ -1,13 +1,12 @@
 """Where the images of a tar shard lie."""
 import json
-import os
-import socket
 import tarfile
 from pathlib import Path
 
 from mmengine.logging import print_log
 
 from vit_plugin.errors import UserError
+from vit_plugin.files import written_whole
 
 IMAGES = ('jpg', 'jpeg', 'png', 'webp', 'bmp', 'ppm')
 INDEX = '.index.json'
@@ -30,11 +29,9 @@ def read_index(shard: Path) -> list[Entry]:
         if stored['stamp'] == stamp:
             return stored['images']
     images = build_index(shard)
-    # several nodes write the same one, perhaps by processes of the same number
-    temporary = path.with_name(f'{path.name}.{socket.gethostname()}.{os.getpid()}')
     try:
-        temporary.write_text(json.dumps(dict(stamp=stamp, images=images)))
-        temporary.replace(path)
+        with written_whole(path, shared=True) as file:
+            file.write(json.dumps(dict(stamp=stamp, images=images)).encode())
     except OSError as error:
         print_log(f"'{path}' cannot be written ({error}); the next run reads '{shard}' again",
                   'current')

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Added to the attention score of two tokens of different regions. The official code's -100 leaves
-# weights near exp(-100), which are denormal: Intel's CPUs multiply them up to 80 times slower. Below
+# weights near exp(-100), which are denormal: an Intel CPU multiplied them 80 times slower. Below
 # -104 a weight is 0 in float32; the rest is for scores that differ. float16 ends at -65504.
 MASKED = -1e4
 
