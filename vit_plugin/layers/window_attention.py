@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin import ops
-from vit_plugin.ops.attention.reference import is_exporting
+from vit_plugin.ops.backends import is_exporting
 
 from .plain import is_idle, is_plain
 

@@ -36,6 +36,9 @@ VARIABLE = 'VIT_PLUGIN_BACKEND'
 # MLP then takes 2 MB.
 TOKENS = 1568
 
+# torch < 2.7 does not tell export from compilation
+is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+
 _allowed: ContextVar[frozenset[str] | None] = ContextVar('vit_plugin_backends', default=None)
 
 
@@ -126,6 +129,22 @@ def is_observed(x: Tensor) -> bool:
             or _get_current_dispatch_mode() is not None
             or any(type(mode) is not DeviceContext for mode in _get_current_function_mode_stack())
             or is_transformed())
+
+
+def is_compiled_inference(x: Tensor) -> bool:
+    """Whether torch.compile records inference on the CPU, which 'cpu' computes as one operator.
+
+    An exported model has torch's operators only, and autocast does not reach into an operator.
+    """
+    return (torch.compiler.is_compiling() and not is_exporting() and x.device.type == 'cpu'
+            and not torch.is_grad_enabled() and not torch.is_autocast_enabled('cpu')
+            and not torch._C._are_functorch_transforms_active() and allows_cpu())
+
+
+@torch.compiler.assume_constant_result
+def allows_cpu() -> bool:
+    """Whether 'cpu' is allowed when a model is compiled; a compiled model stays as it is."""
+    return allows('cpu')
 
 
 def is_transformed() -> bool:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from .backends import TOKENS, allows, is_observed
+from .backends import TOKENS, allows, is_compiled_inference, is_observed
 from .linear import linear, matmul
 
 
@@ -18,6 +18,8 @@ def mlp(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
             return GELULinear.apply(linear(x, weight1, bias1), weight2, bias2)
         if not torch.is_grad_enabled() and x.device.type == 'cpu' and allows('cpu'):
             return in_groups(x, weight1, bias1, weight2, bias2)
+    if is_compiled_inference(x):
+        return compiled_mlp(x, weight1, bias1, weight2, bias2)
     return linear(F.gelu(linear(x, weight1, bias1)), weight2, bias2)
 
 
@@ -68,3 +70,16 @@ def in_groups(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
     for group, part in zip(groups[1:], parts[1:]):
         part.copy_(compute(group))
     return out
+
+
+@torch.library.custom_op('vit_plugin::mlp', mutates_args=())
+def compiled_mlp(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
+                 bias2: Tensor | None) -> Tensor:
+    """`in_groups` as one operator, which torch.compile calls as it is."""
+    return in_groups(x, weight1, bias1, weight2, bias2)
+
+
+@compiled_mlp.register_fake
+def _(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor, bias2: Tensor | None
+      ) -> Tensor:
+    return x.new_empty(*x.shape[:-1], weight2.shape[0])

@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..backends import allows, is_observed
+from ..backends import allows, is_compiled_inference, is_observed
 from ..linear import linear
 from ..windows import Shift, Size
-from . import cpu, reference
+from . import compiled, cpu, reference
 from .reference import attention
 
 __all__ = ['attention', 'window_attention', 'window_self_attention']
@@ -32,6 +32,8 @@ def window_self_attention(x: Tensor, qkv: cpu.Projection, proj: cpu.Projection, 
     """
     if takes_cpu(x) and not torch.is_grad_enabled():
         return cpu.window_self_attention(x, qkv, proj, bias, window, shift, scale)
+    if is_compiled_inference(x) and not isinstance(shift[0], Tensor):
+        return compiled.window_self_attention(x, *qkv, *proj, bias, window, shift, scale)
     x = window_attention(linear(x, *qkv), qkv[1], bias, window, shift, scale)
     return linear(x, *proj)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..backends import is_observed, knows_products_only
+from ..backends import is_exporting, is_observed, knows_products_only
 from ..windows import (
     Shift,
     Size,
@@ -23,8 +23,6 @@ from ..windows import (
 )
 
 Drop = Callable[[Tensor], Tensor]
-# torch < 2.7 does not tell export from compilation
-is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 # torch 2.4 multiplies float16 queries and keys in float16 on a CPU, whose range they leave.
 OVERFLOWS = torch.__version__ < '2.5'
 # The most that torch's memory-efficient attention on a GPU takes at a time.
