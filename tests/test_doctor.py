@@ -24,6 +24,7 @@ def doctor(prelude: str = '') -> tuple[int, list[str]]:
 def test_whole_stack() -> None:
     status, lines = doctor()
     assert status == 0, lines
+    assert lines[0] == 'For an issue, copy this block.'  # no toolkit speaks before
     first, last = (i for i, line in enumerate(lines) if line == '```')
     block = lines[first + 1:last]  # for an issue
     assert block[0] == f'vit_plugin {vit_plugin.__version__}'

@@ -7,10 +7,11 @@ import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 
 from vit_plugin import __version__
 from vit_plugin.machine import gpus, processor
+from vit_plugin.toolkits import import_toolkit
 
 # Import name -> the distributions that may bring it.
 LIBRARIES = {
@@ -58,7 +59,7 @@ def examine(library: str) -> Finding:
     version = next(iter(installed.values()), '-')
     try:
         # A toolkit itself imports where its models do not (mmpretrain beside other transformers).
-        import_module(f'{library}.models' if library in TOOLKITS else library)
+        import_toolkit(f'{library}.models' if library in TOOLKITS else library)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ''
         return Finding(library, version, distribution,

@@ -4,6 +4,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vit_plugin.backbones.archs import DEIT
+from vit_plugin.toolkits import import_toolkit
 
 
 def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
@@ -12,6 +13,7 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
 
     ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
     """
+    import_toolkit('mmpretrain.models')
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
@@ -48,6 +50,7 @@ LOSSES: dict[str, dict[str, Any]] = {
 
 def distilled_swin(name: str, loss: str | None) -> nn.Module:
     """A Swin classifier with a Swin-S teacher of the same widths and a loss, or without."""
+    import_toolkit('mmpretrain.models')
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS
 

@@ -73,7 +73,8 @@ def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict
     from mmengine.registry import TRANSFORMS, DefaultScope
 
     from vit_plugin.reproducibility.seeding import seed_generators
-    __import__(f'{scope}.datasets')
+    from vit_plugin.toolkits import import_toolkit
+    import_toolkit(f'{scope}.datasets')
     with DefaultScope.overwrite_default_scope(scope):
         built = [TRANSFORMS.build(transform) for transform in transforms]
     draws = count()

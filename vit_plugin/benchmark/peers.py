@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin.backbones.archs import DEIT, SWIN
+from vit_plugin.toolkits import import_toolkit
 
 OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
 LIBRARIES = (*OPENMMLAB, 'timm', 'torchvision', 'transformers')
@@ -41,6 +42,8 @@ def build(library: str, model: str, size: Size) -> nn.Module:
     builder = BUILDERS.get((library, family))
     if builder is None:
         raise LookupError(f'{library} has no {model} to compare')
+    if library in OPENMMLAB:
+        import_toolkit(f'{library}.models')
     return builder(arch, size)
 
 

@@ -2,7 +2,6 @@
 import argparse
 import os
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mmengine.config.utils import ConfigParsingError
 
 from vit_plugin.checks.settings import check_options
 from vit_plugin.errors import UserError
+from vit_plugin.toolkits import import_toolkit
 from vit_plugin.wording import did_you_mean
 
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
@@ -127,4 +127,4 @@ def check_toolkit(scope: str | None) -> None:
                 f"pip install 'vit-plugin[{scope}]' (the maintained distribution) or "
                 "'vit-plugin[openmmlab]' (the original one). `python -m vit_plugin.doctor` "
                 'shows what is installed.')
-        import_module(scope)
+        import_toolkit(f'{scope}.datasets')
