@@ -2,6 +2,20 @@
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+# The extras of setup.cfg that bring what not every toolkit does.
+EXTRAS = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mlxtend': 'demo',
+          'transformers': 'mmpretrain', 'datasets': 'huggingface'}
+
+
+def missing_library(error: ModuleNotFoundError) -> str:
+    """What is not installed, and what brings it, without the full stop."""
+    library = (error.name or '').split('.')[0]
+    extra = EXTRAS.get(library)
+    advice = (f"pip install 'vit-plugin[{extra}]'" if extra else "every toolkit brings it, e.g. "
+              "pip install 'vit-plugin[mmpretrain]' (or mmdet, mmseg)")
+    return (f'{library} is needed and not installed: {advice}. `vit-plugin doctor` shows what is '
+            'installed')
+
 
 def shorten(names: Iterable[str], count: int = 5, separator: str = ', ') -> str:
     """The first names and how many there are."""

@@ -14,6 +14,17 @@ from vit_plugin.cli.config import find_config, read_config
 from vit_plugin.errors import UserError
 
 
+class Absent:
+    """Finds no library of a name."""
+
+    def __init__(self, library: str) -> None:
+        self.library = library
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name.split('.')[0] == self.library:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | None]:
     """``command('train', 'x.py')`` runs ``vit-plugin train x.py`` in this process."""
@@ -50,6 +61,23 @@ def test_nothing_is_imported_for_the_usage() -> None:
         capture_output=True, text=True, check=True)
     assert 'usage: vit-plugin COMMAND' in done.stdout
     assert 'torch' not in done.stderr
+
+
+@pytest.mark.parametrize(('library', 'advice'), [
+    ('mmdet', "mmdet is needed and not installed: pip install 'vit-plugin[mmdet]'"),
+    ('mlxtend.data', "mlxtend is needed and not installed: pip install 'vit-plugin[demo]'"),
+    ('cv2', "cv2 is needed and not installed: every toolkit brings it, e.g. pip install ")])
+def test_missing_library(library: str, advice: str, command: Callable[..., int | None],
+                         monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                         capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / 'needy_command.py').write_text(f'import {library}')
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in (library, library.split('.')[0]):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, 'meta_path', [Absent(library.split('.')[0]), *sys.meta_path])
+    monkeypatch.setitem(main.COMMANDS, 'train', ('needy_command', ''))
+    assert command('train') == 1
+    assert capsys.readouterr().err.startswith(f'Error: {advice}')
 
 
 OLD_STYLE = """

@@ -3,6 +3,7 @@ import sys
 from importlib import import_module
 
 from vit_plugin import __version__
+from vit_plugin.wording import missing_library
 
 # Command -> the module whose main() it is, and what it does.
 COMMANDS = {
@@ -38,4 +39,9 @@ def main() -> int | None:
               sep='\n', file=sys.stderr)
         return 2
     sys.argv = [f'vit-plugin {command}', *arguments]  # argparse takes the name for its usage
-    return import_module(COMMANDS[command][0]).main()
+    try:
+        module = import_module(COMMANDS[command][0])
+    except ModuleNotFoundError as error:
+        print(f'Error: {missing_library(error)}.', file=sys.stderr)
+        return 1
+    return module.main()

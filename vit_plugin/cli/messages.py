@@ -18,7 +18,7 @@ import mmengine.registry
 from mmengine.config.utils import ConfigParsingError
 
 from vit_plugin.errors import UserError
-from vit_plugin.wording import did_you_mean
+from vit_plugin.wording import did_you_mean, missing_library
 
 # What libraries say -> what it means, and what to do.
 ADVICE = {
@@ -119,6 +119,8 @@ def explain(error: Exception) -> str | None:
             return f'{advice} ({type(error).__name__}: {text.strip().splitlines()[0].rstrip(".")})'
     if isinstance(error, MemoryError):
         return ADVICE[next(iter(ADVICE))]
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return missing_library(error)
     if isinstance(error, ImportError):
         return (f'{text}. `python -m vit_plugin.doctor` shows what is installed, and what does not '
                 'fit together')
