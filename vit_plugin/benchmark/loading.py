@@ -12,7 +12,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -41,6 +40,7 @@ def steps(recipe: str, size: int, number: int, store: Path, folder: Path | None 
     """
     if recipe not in RECIPES:
         raise LookupError(f"no recipe '{recipe}': there are {', '.join(RECIPES)}")
+    import cv2
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -62,6 +61,7 @@ def annotate_class(file: Path) -> dict:
 
 def annotate_regions(folder: Path, file: Path) -> dict:
     """A label map of 8 classes, regions of equal brightness."""
+    import cv2
     path = folder / f'{file.stem}.png'
     if not path.exists():
         with Image.open(file) as image:

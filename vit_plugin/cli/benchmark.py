@@ -90,7 +90,7 @@ def profile_case(bench: Bench, case: str, gemm: float, copy: float) -> dict[str,
 
 
 def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
-    """Measure one case and print it."""
+    """Measure one case and print it, or what it lacks."""
     work, name, size, batch = parse(case)
     print()
     if work == 'curve':
@@ -101,9 +101,14 @@ def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
             values |= bench.measure({f'{side} x {side}': step}, work)
     else:
         threads = torch.get_num_threads()
-        steps = bench.steps(work, name, size, batch)
-        values = bench.measure(steps, work)
-        torch.set_num_threads(threads)
+        try:
+            steps = bench.steps(work, name, size, batch)
+            values = bench.measure(steps, work)
+        except (ImportError, FileNotFoundError) as error:
+            print(f'{case} is left out: {error}')
+            return dict(case=case, rows=[])
+        finally:
+            torch.set_num_threads(threads)
     rows = summarise(values, work, batch)
     show(case, rows, 'MiB' if work.endswith('memory') else 'ms per image')
     result = dict(case=case, rows=rows)
