@@ -123,7 +123,8 @@ def train(runs: list[Run], title: str) -> None:
     columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:.0f} %'),
                TextColumn('left'), TimeRemainingColumn(elapsed_when_finished=True))
     with Progress(*columns, console=console, speed_estimate_period=120) as progress:
-        task = progress.add_task(title, total=sum(run.iterations for run in runs))
+        task = progress.add_task(f'{title}: starting', start=False,  # a bar that moves
+                                 total=sum(run.iterations for run in runs))
         try:
             while waiting or running:
                 ready = [run for run in waiting if run.after is None or run.after.finished()]
@@ -136,9 +137,11 @@ def train(runs: list[Run], title: str) -> None:
                     running.remove(run)
                     last = ''.join(f'{value:.1f} % ' for _, value in run.accuracies()[-1:])
                     console.print(f'  {run.work_dir.name}: {last}after {run.seconds:.0f} s')
-                progress.update(task, completed=sum(
-                    run.step() if run in running else run.iterations
-                    for run in runs if run not in waiting))
+                done = sum(run.step() if run in running else run.iterations
+                           for run in runs if run not in waiting)
+                if done:
+                    progress.start_task(task)
+                    progress.update(task, completed=done, description=title)
         finally:
             for run in running:
                 run.stop()
