@@ -10,6 +10,8 @@ from typing import Any
 import mmengine.registry as mmengine_registry
 from mmengine.registry import Registry
 
+from vit_plugin.wording import did_you_mean
+
 # What each part of the plugin needs beside torch and mmengine.
 PARTS: dict[str, str | None] = {
     'vit_plugin.backbones': None,
@@ -63,9 +65,10 @@ class PluginRegistry(Registry):
         if found is None and failures:
             reasons = '\n'.join(f"  {part} needs '{PARTS[part]}' ({type(error).__name__}: {error})"
                                 for part, error in failures.items())
+            near = did_you_mean(name, self.module_dict) or '.'
             raise ImportError(
-                f"'{name}' is not in the {self.name} registry of vit_plugin, and these parts of it "
-                f'could not be imported:\n{reasons}\n'
+                f"'{name}' is not in the {self.name} registry of vit_plugin{near} "
+                f'These parts of it could not be imported:\n{reasons}\n'
                 "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
                 "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); "
                 '`python -m vit_plugin.doctor` shows what is installed.')
