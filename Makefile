@@ -1,7 +1,7 @@
 # One environment, .venv, for everything; set up once, on the first call.
 VENV := .venv
 RUN := $(VENV)/bin/python
-.PHONY: setup lock demo test test-fast test-python test-openmmlab lint doctor
+.PHONY: setup lock demo test test-fast test-python test-openmmlab test-alone lint doctor
 
 setup: $(VENV)/.ready
 
@@ -29,6 +29,10 @@ test-python:  # on another Python, in .venv-<its name>: make test-python PYTHON=
 
 test-openmmlab:  # on OpenMMLab's own last releases, in .venv-openmmlab
 	STACK=openmmlab $(MAKE) test VENV=.venv-openmmlab
+
+test-alone:  # with one toolkit, or none (mmengine), in .venv-<its name>: make test-alone WITH=mmdet
+	@test -n "$(WITH)" || { echo "make test-alone WITH=mmpretrain, mmdet, mmseg or mmengine"; exit 1; }
+	EXTRAS=$(WITH),dev PYTEST_ADDOPTS="--allow-missing -rs" $(MAKE) test VENV=.venv-$(WITH)
 
 lint: setup
 	$(RUN) -m ruff check .

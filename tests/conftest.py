@@ -4,7 +4,11 @@ import os
 import runpy
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from traceback import walk_tb
+from typing import Any
 
 # The suite runs one process for each core, so each of them has one thread.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
@@ -14,7 +18,6 @@ import pytest
 import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +25,73 @@ SIZE = 64
 WNIDS = ('n01440764', 'n01443537')
 # What modules import whose tests start processes, train, or export.
 SLOW = ('subprocess', 'forked', 'Runner', 'onnxruntime')
+# What an environment may lack, for ``--allow-missing``.
+OPTIONAL = ('cv2', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'torchvision', 'transformers',
+            'pycocotools', 'simplejpeg', 'mlxtend', 'pytorch_grad_cam', 'skimage', 'sklearn')
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption('--allow-missing', action='store_true', help='leave out, as skipped, modules '
+                     'and tests that import a library which is not installed')
+
+
+def missing(error: BaseException | None) -> str | None:
+    """The library for want of which a test file cannot be imported, or a test cannot go on.
+
+    None for any other error, and where a file of the plugin imports it: the test then needs an
+    import of its own that says so, or the plugin's is one too many.
+    """
+    library = (getattr(error, 'name', None) or '').split('.')[0]
+    if not isinstance(error, ModuleNotFoundError) or library not in OPTIONAL or find_spec(library):
+        return None
+    files = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    importer = [file for file in files if not file.startswith('<frozen importlib')][-1]
+    return None if Path(importer).is_relative_to(ROOT / 'vit_plugin') else library
+
+
+def needs(*libraries: str) -> None:
+    """Import what a test needs without importing it itself, as its configs or processes do."""
+    for library in libraries:
+        import_module(library)
+
+
+class LeftOut(pytest.Item):
+    """Stands for a module in the counts and the summary; xdist keeps skipped modules to itself."""
+
+    library = ''
+    fixturenames, module = (), None  # as of a function
+
+    def runtest(self) -> None:
+        pytest.skip(f'the module needs {self.library}')
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, 0, self.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[Any]:
+    report = yield
+    if report.failed and collector.config.getoption('allow_missing'):
+        library = missing(report.call.excinfo.value.__cause__)
+        if library:
+            item = LeftOut.from_parent(collector, name='left_out')
+            item.library = library
+            report.outcome, report.longrepr, report.result = 'passed', None, [item]
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        library = missing(error)
+        if library and item.config.getoption('allow_missing'):
+            pytest.skip(f'the test needs {library}')
+        raise
+
+
+pytest_runtest_call = pytest_runtest_setup
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +111,8 @@ def _short_logs() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
-        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        if find_spec('cv2'):  # without it mmengine has no runner
+            patch.setattr('mmengine.runner.runner.collect_env', dict)
         yield
 
 
@@ -125,6 +196,8 @@ def ade(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``tool('train', 'config.py', '--amp')`` runs tools/train.py in this process."""
+    from mmengine.runner import CheckpointLoader
+
     def run(name: str, *arguments: object) -> None:
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})

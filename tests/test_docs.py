@@ -15,6 +15,9 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import mmdet  # noqa: F401, the pages are about all three
+import mmpretrain  # noqa: F401
+import mmseg  # noqa: F401
 import pytest
 import torch
 import yaml

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from tests.docs_clone import TINY
 
 SOURCES = ('vit_plugin', 'configs', 'tools', 'setup.cfg', 'pyproject.toml', 'MANIFEST.in',
@@ -85,6 +85,7 @@ def test_sdist_makes_the_same_wheel(sources: Path, wheel: Path, tmp_path: Path) 
 
 def test_training_by_name_from_an_installation(wheel: Path, image_folder: Path,
                                                tmp_path: Path) -> None:
+    needs('mmpretrain')
     site, here = tmp_path / 'site', tmp_path / 'here'
     ZipFile(wheel).extractall(site)
     for split in ('train', 'val'):

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from tests.conftest import needs
+
 BLOCK = """
 import sys
 class Block:
@@ -28,6 +30,7 @@ def python(code: str) -> str:
     ('mmpretrain', 'mmdet', 'mmseg'), ('mmdet', 'mmseg', 'mmpretrain'),
     ('mmseg', 'vit_plugin.registry', 'mmpretrain', 'mmdet')])
 def test_toolkits_in_any_order(order: tuple[str, ...]) -> None:
+    needs('mmpretrain', 'mmdet', 'mmseg')
     build = ''.join(f'from {name}.registry import MODELS as {name}_models\n'
                     f'import {name}.models\n'
                     f'print({name}_models.build({SWIN}).__module__)\n'
@@ -48,14 +51,16 @@ def test_works_with_torch_and_mmengine_alone() -> None:
 def test_names_the_missing_library() -> None:
     code = BLOCK.format(blocked=('mmpretrain',)) + (
         'from mmengine.registry import MODELS\n'
-        'try:\n'
-        "    MODELS.build(dict(type='vit_plugin.DistilledClassifier'))\n"
-        'except ImportError as error:\n'
-        "    print(str(error).replace('\\n', ' '))\n")
+        "for name in ('SwinTransfromer', 'DistilledClassifier'):\n"
+        '    try:\n'
+        "        MODELS.build(dict(type=f'vit_plugin.{name}'))\n"
+        '    except ImportError as error:\n'
+        "        print(str(error).replace('\\n', ' '), end='')\n")
     message = python(code)
     assert "'DistilledClassifier'" in message
     assert "vit_plugin.distillation.classifier needs 'mmpretrain'" in message
     assert 'pip install' in message
+    assert "Did you mean 'SwinTransformer'?" in message
 
 
 def test_backbones_come_without_loading_mmpretrain() -> None:
@@ -66,5 +71,6 @@ def test_backbones_come_without_loading_mmpretrain() -> None:
 
 def test_misspelt_name_is_a_key_error() -> None:
     from mmengine.registry import MODELS
+    needs('mmpretrain', 'mmdet', 'mmseg')
     with pytest.raises(KeyError, match='SwinTransfromer'):
         MODELS.build(dict(type='vit_plugin.SwinTransfromer'))

@@ -2,6 +2,7 @@
 # Set .venv up: the pinned stack of constraints.lock, with mmcv's ops compiled against its torch.
 # Needs a C++ compiler and Python 3.10-3.13, else uv fetches one; PYTHON=... chooses it, VENV=... the folder.
 # STACK=openmmlab: OpenMMLab's own last releases (constraints-openmmlab.lock) on Python 3.11.
+# EXTRAS=mmdet,dev: other extras of setup.cfg than all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +12,7 @@ VENV=${VENV:-.venv}
 if [ "${STACK:-}" = openmmlab ]; then
     EXTRAS=openmmlab,demo,dev LOCK=constraints-openmmlab.lock PYTHONS=(3.11)
 else
-    EXTRAS=all,demo,dev LOCK=constraints.lock PYTHONS=(3.12 3.11 3.10 3.13)
+    EXTRAS=${EXTRAS:-all,demo,dev} LOCK=constraints.lock PYTHONS=(3.12 3.11 3.10 3.13)
 fi
 WANTED="Python $(IFS=/; echo "${PYTHONS[*]}")"
 

@@ -10,6 +10,8 @@ import torch
 from ddp_worker import BATCH, CHECKS
 from registered import Case, assert_close, gradients, image, loss, trainable
 
+from tests.conftest import needs
+
 PROCESSES = 2
 
 
@@ -59,6 +61,7 @@ def test_fsdp(backbone: Case, seen: list[dict]) -> None:
     On the CPU this reaches sharding, gathering, gradients, frozen parameters and layer-wise
     decay; not saving (see `ddp_worker`), mixed precision or the overlap with communication.
     """
+    needs('cv2')  # mmengine's runner does
     model = backbone.build(frozen_stages=0).train()
     loss(model(image(BATCH, 72, 65))).backward()
     with torch.no_grad():

@@ -4,13 +4,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from registered import Case, assert_close, flatten, gradients, image, loss
-from torch import Tensor, nn
+from registered import Case, flatten, gradients, image, loss
+from torch import nn
 from torch.ao.quantization import quantize_dynamic
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vit_plugin.distillation import HardDistillation, SoftDistillation
 from vit_plugin.ops.attention.reference import OVERFLOWS
 
 HALF = [torch.bfloat16, torch.float16]
@@ -101,23 +100,3 @@ def test_bias_has_the_type_of_the_query(case: Case, dtype: torch.dtype) -> None:
     assert {x.dtype for x in outputs} == {dtype}
     computed = torch.float32 if OVERFLOWS and dtype == torch.float16 else dtype
     assert set(attentions.types) == {(computed, computed)}
-
-
-@pytest.mark.parametrize('dtype', [torch.float32, *HALF], ids=str)
-@pytest.mark.parametrize('criterion', [HardDistillation(), SoftDistillation(),
-                                       SoftDistillation(reduction='numel')], ids=repr)
-def test_distillation_in_float32(criterion: nn.Module, dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(0)
-
-    def logits() -> Tensor:
-        return (torch.rand(4, 10, generator=generator) * 2e4 - 1e4).to(dtype)
-
-    student, teacher = logits().requires_grad_(), logits()
-    exact = criterion(student.detach().float(), teacher.float())
-    with torch.autocast('cpu', torch.bfloat16):
-        value = criterion(student, teacher)
-    value.backward()
-    assert value.dtype == torch.float32
-    assert value.isfinite()
-    assert student.grad.isfinite().all()
-    assert_close([value.detach()], [exact], 1e-6)

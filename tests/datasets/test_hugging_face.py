@@ -2,6 +2,7 @@
 import sys
 from pathlib import Path
 
+import mmpretrain  # noqa: F401, whose data sets the plugin's are
 import numpy as np
 import pytest
 import torch

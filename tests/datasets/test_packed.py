@@ -4,6 +4,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import mmpretrain  # noqa: F401, whose data sets the plugin's are
 import pytest
 import torch
 from mmengine.runner import Runner

@@ -4,6 +4,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tests.conftest import needs
+
 SWIN = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8))
 DEIT = dict(embed_dims=64, num_layers=12, num_heads=2, feedforward_channels=64)
 WIDTHS = [8, 16, 32, 64]
@@ -18,6 +20,7 @@ COUNTS = ('nms_pre', 'max_per_img', 'num')
 def shrunk(path: Path, data: Path) -> Config:
     """The config at 1/16 of its image size, with small layers, on the data set in ``data``."""
     cfg = Config.fromfile(path)
+    needs(cfg.default_scope)
     for part in cfg:
         cfg[part] = smaller(cfg[part])
     shrink_model(cfg.model.get('module', cfg.model))

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmpretrain.registry import MODELS
-from mmpretrain.structures import DataSample
+from mmengine.structures import BaseDataElement
 
 from tests.distillation.dense_models import DETECTOR, SEGMENTOR, Dense
 
@@ -35,6 +34,7 @@ def student_config(**changes: Any) -> dict:
 
 @pytest.fixture(scope='session')
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mmpretrain.registry import MODELS
     torch.manual_seed(0)
     teacher = MODELS.build(teacher_config())
     teacher.init_weights()
@@ -48,7 +48,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def batch() -> tuple[torch.Tensor, list[DataSample]]:
+def batch() -> tuple[torch.Tensor, list[BaseDataElement]]:
+    from mmpretrain.structures import DataSample
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(4, 3, 32, 32, generator=generator)
     return images, [DataSample().set_gt_label(i) for i in range(4)]

@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from mmengine.registry import MODELS, DefaultScope
-from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from tests.conftest import ROOT
@@ -29,6 +28,7 @@ class Dense:
 
     def __init__(self, path: Path, data: Path, folder: Path, teacher_path: Path | None = None
                  ) -> None:
+        from mmengine.runner import Runner
         config = shrunk(path, data)
         config.model.backbone.drop_path_rate = 0.
         if 'decode_head' in config.model:

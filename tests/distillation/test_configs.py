@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from tests.dense.shrink import shrunk
 from vit_plugin.backbones.archs import SWIN
 
@@ -26,6 +26,7 @@ def test_header_names_its_own_command(path: Path) -> None:
 
 @pytest.mark.parametrize('path', DENSE, ids=lambda path: path.stem)
 def test_pair_of_full_width_matches(path: Path) -> None:
+    needs('mmseg' if 'upernet' in path.stem else 'mmdet')
     cfg = Config.fromfile(path)
     teacher = Config.fromfile(ROOT / cfg.model.teacher.config)
     shallow(teacher.model.backbone)
@@ -82,6 +83,7 @@ def test_dense_config_trains_evaluates_and_resumes(
 @pytest.mark.parametrize('path', UNLABELLED, ids=lambda path: path.stem)
 def test_unlabelled_config_trains_and_resumes(path: Path, image_folder: Path, tmp_path: Path,
                                   tool: Callable[..., None]) -> None:
+    needs('mmpretrain')
     cfg = Config.fromfile(path)
     if 'swin' in path.stem:
         cfg.model.backbone.arch = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8))

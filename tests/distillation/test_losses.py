@@ -44,3 +44,23 @@ def test_agreement() -> None:
 def test_bad_arguments(arguments: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(arguments))):
         SoftDistillation(**arguments)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize('criterion', [HardDistillation(), SoftDistillation(),
+                                       SoftDistillation(reduction='numel')], ids=repr)
+def test_float32_within_autocast(criterion: torch.nn.Module, dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def logits() -> torch.Tensor:
+        return (torch.rand(4, 10, generator=generator) * 2e4 - 1e4).to(dtype)
+
+    student, teacher = logits().requires_grad_(), logits()
+    exact = criterion(student.detach().float(), teacher.float())
+    with torch.autocast('cpu', torch.bfloat16):
+        value = criterion(student, teacher)
+    value.backward()
+    assert value.dtype == torch.float32
+    assert value.isfinite()
+    assert student.grad.isfinite().all()
+    assert value.item() == pytest.approx(exact.item(), rel=1e-6)

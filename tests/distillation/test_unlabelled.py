@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mmpretrain  # noqa: F401, whose classifiers are students
 import pytest
 import torch
 from mmengine.registry import MODELS

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from tests.forked import Popen
 from vit_plugin.reproducibility.checkpoints import AtomicCheckpointHook, pending_gradients
 
@@ -44,6 +44,7 @@ randomness = dict(seed=3)
 @pytest.fixture
 def config(tmp_path: Path, image_folder: Path) -> Callable[..., Path]:
     """Write a config: DeiT-B's recipe (EMA, repeated augmentation, Mixup) for 4 x 4 iterations."""
+    needs('mmpretrain')
     def write(name: str = 'run', workers: int = 0, more: str = '') -> Path:
         path = tmp_path / f'{name}.py'
         path.write_text(CONFIG.format(root=ROOT, folder=image_folder, workers=workers) + more)

@@ -3,6 +3,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mmpretrain  # noqa: F401, whose transforms are seeded
 import pytest
 import torch
 from mmengine.runner import EpochBasedTrainLoop, Runner

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import needs
+
 CONFIG = """
 default_scope = 'mmpretrain'
 model = dict(
@@ -37,6 +39,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def config(tmp_path: Path, image_folder: Path) -> Path:
+    needs('mmpretrain')
     path = tmp_path / 'first_hour.py'
     path.write_text(CONFIG.format(folder=image_folder))
     return path

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
+from tests.conftest import needs
 from vit_plugin.benchmark import loading, measure, operators, peers, photographs
 from vit_plugin.cli import benchmark
 
@@ -49,6 +50,8 @@ def test_peak_counts_what_is_held_at_once(bench: measure.Bench) -> None:
 
 def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
               capsys: pytest.CaptureFixture[str]) -> None:
+    needs('mmpretrain', 'transformers')
+
     def absent(arch: str, size: int) -> None:
         raise ImportError("No module named 'timm'")
 
@@ -75,6 +78,7 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 def test_losses(bench: measure.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that learns takes memory above plain training's, and above the teacher's forward."""
+    needs('mmpretrain')
     monkeypatch.setattr(measure, 'LOSSES', {'MGD': {}})
     steps = bench.steps('distil-memory', 'swin-tiny', (32, 32), 2)
     assert list(steps) == ['no teacher', 'teacher asked', 'MGD']
@@ -101,6 +105,7 @@ def test_operators() -> None:
 
 def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
                            capsys: pytest.CaptureFixture[str]) -> None:
+    needs('mmpretrain')
     monkeypatch.setattr(benchmark, 'copy_rate', lambda: 1e9)
     monkeypatch.setattr(benchmark, 'LIBRARIES', ('mmpretrain',))
     case = 'forward:deit-tiny:32:1'
@@ -116,6 +121,7 @@ def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
 
 def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
               capsys: pytest.CaptureFixture[str]) -> None:
+    needs('mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.setattr(sys, 'argv', [
         'benchmark.py', 'load', '--rounds', '2', '--images', str(image_folder / 'dark')])
     monkeypatch.setitem(benchmark.CASES, 'cpu', [

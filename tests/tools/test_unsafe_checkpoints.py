@@ -4,6 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
+import mmpretrain  # noqa: F401, whose models are loaded
 import pytest
 import torch
 from mmengine.config import Config

@@ -1,7 +1,6 @@
 """Pictures that compress like photographs, as JPEG files."""
 import io
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +8,7 @@ from PIL import Image
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     """Smooth shapes of several sizes, edges and a little noise."""
+    import cv2
     generator = np.random.default_rng(seed)
     pixels = np.zeros((height, width, 3), np.float32)
     for cells in (3, 8, 30):

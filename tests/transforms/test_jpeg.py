@@ -1,6 +1,7 @@
 """Parts of JPEG files have the pixels that the whole has."""
 import io
 
+import cv2  # noqa: F401, what the module under test reads with
 import numpy as np
 import pytest
 from PIL import Image
