@@ -1,4 +1,5 @@
 """The same pixels whatever the workers, epochs before, and position in a run."""
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,6 +68,15 @@ def test_infinite_sampler_counts_passes(image_folder: Path) -> None:
     sampler = build_loader(image_folder, 0, dict(type='InfiniteSampler')).sampler
     sampler.advance(13)
     assert next(iter(sampler)) == draws[13]
+
+
+def test_seed_that_comes_late(image_folder: Path) -> None:
+    """mmengine 0.10.7 draws for the workers before it reads the seed of a checkpoint."""
+    late, expected = (build_loader(image_folder, 0, dict(type='InfiniteSampler'), seed).sampler
+                      for seed in (2, 1))
+    next(iter(late))
+    late.set_seed(1)
+    assert [*islice(late, 8)] == [*islice(expected, 8)]
 
 
 def test_a_later_pass_sees_the_pixels_of_training(image_folder: Path) -> None:

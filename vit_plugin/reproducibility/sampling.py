@@ -39,8 +39,9 @@ class SeededSampler(Sampler):
     """
 
     def __init__(self, dataset: Dataset, sampler: dict, seed: int | None = None) -> None:
-        self.sampler = DATA_SAMPLERS.build(sampler, default_args=dict(dataset=dataset, seed=seed))
+        self.config = sampler
         self.dataset = dataset  # where mmdet's batch samplers look for the images' proportions
+        self.set_seed(seed)
         self.size = len(dataset)  # type: ignore[arg-type]
         self.num_repeats = getattr(self.sampler, 'num_repeats', 1)
         self.rank, self.world_size = get_dist_info()
@@ -63,9 +64,10 @@ class SeededSampler(Sampler):
         self.epoch = epoch
         self.sampler.set_epoch(epoch)
 
-    def set_seed(self, seed: int) -> None:
-        """Change the seed: a run that is resumed gets it from its checkpoint."""
-        self.sampler.seed = seed
+    def set_seed(self, seed: int | None) -> None:
+        """Begin again with a seed: a run that is resumed gets it from its checkpoint."""
+        self.sampler = DATA_SAMPLERS.build(
+            self.config, default_args=dict(dataset=self.dataset, seed=seed))
 
     def advance(self, num_samples: int) -> None:
         """Begin the next iteration after as many samples of this process."""

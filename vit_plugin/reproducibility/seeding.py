@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler
 
 from vit_plugin.errors import UserError
@@ -37,9 +37,12 @@ class SeedHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed; mmengine reads it from the checkpoint too late for that."""
-        sampler = find_sampler(runner)
-        if hasattr(sampler, 'set_seed'):
+        sampler, loop = find_sampler(runner), runner.train_loop
+        if hasattr(sampler, 'set_seed') and sampler.sampler.seed != runner.seed:
             sampler.set_seed(runner.seed)
+            if isinstance(loop, IterBasedTrainLoop):
+                # mmengine 0.10.7 lets the workers fetch before it has read the checkpoint
+                loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Pass over what was drawn of this epoch before a checkpoint in the middle of it."""
