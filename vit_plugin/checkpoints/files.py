@@ -72,7 +72,7 @@ def identify(file: Path) -> str | None:
     if names and all(name.endswith('.npy') for name in names):
         return ('it is a NumPy archive (.npz), as of the ViTs of JAX; timm converts those: '
                 'timm.create_model(..., checkpoint_path=...)')
-    if any('/code/__torch__' in name for name in names):
+    if is_script(file):
         return ('it is a TorchScript program, which would run code: load it with torch.jit.load '
                 'where you trust it, and save its state_dict()')
     if file.suffix == '.pkl' or (start[:1] == b'\x80' and not start.startswith(TORCH_PICKLE)):
@@ -81,6 +81,11 @@ def identify(file: Path) -> str | None:
                 "torch.save({name: torch.as_tensor(value) for name, value in "
                 "content['model'].items()}, new_path)")
     return None
+
+
+def is_script(file: Path) -> bool:
+    """Whether a file is a TorchScript program, by what torch knows it by."""
+    return any(name.endswith('/constants.pkl') for name in zip_members(file))
 
 
 def zip_members(file: Path) -> list[str]:

@@ -19,7 +19,7 @@ from mmengine.optim import OneCycleParamScheduler
 from torch import Tensor
 
 from .errors import CheckpointError
-from .files import find_weights, identify, read_shards
+from .files import find_weights, identify, is_script, read_shards
 
 # What torch's unpickler says of code, in contrast to damage.
 NEEDS_CODE = re.compile(
@@ -148,6 +148,8 @@ def _read(file: Path, map_location: Any, trust: bool) -> Any:
         return load_file(file, device=str(map_location or 'cpu'))
     if trust:
         return torch.load(file, map_location, weights_only=False)
+    if is_script(file):  # torch 2.4 would load the program
+        raise UnpicklingError('TorchScript')
     with _safe_globals():
         return torch.load(file, map_location, weights_only=True)
 
@@ -170,7 +172,7 @@ def _download(url: str) -> Path:
 @contextmanager
 def _safe_globals() -> Iterator[None]:
     """Allow the plain data that trainers store beside weights, as long as a file is read."""
-    before = torch.serialization.get_safe_globals()
+    before = [*torch.serialization.get_safe_globals()]  # torch 2.4 gives its own list
     torch.serialization.add_safe_globals(SAFE_GLOBALS)
     try:
         yield
