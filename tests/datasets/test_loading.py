@@ -59,8 +59,14 @@ def turned(orientation: int) -> Image.Exif:
 def test_every_mode_comes_out_as_stock_reads_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     READ[name](path)
+    if not cv2.haveImageReader(str(path)):  # of GIF, OpenCV 4.11
+        with pytest.raises(ValueError, match=rf"{name}'.*mode 'P', which OpenCV .* to PNG"):
+            LoadImage()(dict(img_path=str(path)))
+        return
     image = LoadImage()(dict(img_path=str(path)))['img']
     stock = LoadImageFromFile()(dict(img_path=str(path)))['img']
+    if name == 'turned.webp' and cv2.__version__ < '4.12':  # leaves it as it lies
+        stock = np.rot90(stock, -1)
     assert image.dtype == np.uint8
     np.testing.assert_allclose(image.astype(int), stock.astype(int), atol=1)
 

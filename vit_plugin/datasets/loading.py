@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
+import cv2
 import mmcv
 import numpy as np
 import torch
@@ -96,9 +97,11 @@ class LoadImage(LoadImageFromFile):
         image = None if mode == 'F' else mmcv.imfrombytes(
             content, flag=self.color_type, backend='cv2' if mode else self.imdecode_backend)
         if image is None and mode:
+            is_wide = mode in ('F', 'I')
             raise RefusedImageError(
-                f"the image '{path}' has Pillow's mode '{mode}' (32 bits a channel for 'F' and "
-                "'I'), which OpenCV does not turn into colours: convert it to 8 or 16 bits")
+                f"the image '{path}' has Pillow's mode '{mode}'"
+                f"{' (32 bits a channel)' if is_wide else ''}, which OpenCV {cv2.__version__} does "
+                f"not turn into colours: convert it to {'8 or 16 bits' if is_wide else 'PNG'}")
         if image is None:
             raise OSError('OpenCV does not read it')
         return image.astype(np.float32) if self.to_float32 else image
