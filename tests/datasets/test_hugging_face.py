@@ -111,5 +111,6 @@ def test_unreadable_parquet_file_is_named(source: str, table: object, tmp_path: 
 
 def test_hugging_face_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'datasets', None)
-    with pytest.raises(ImportError, match=r"pip install 'vit-plugin\[huggingface\]'"):
+    with pytest.raises(ImportError, match=r"\(import of datasets halted.*\): pip install "
+                       r"'vit-plugin\[huggingface\]', with NumPy 1 'pyarrow<26'"):
         HuggingFaceImages('imagenet-1k')

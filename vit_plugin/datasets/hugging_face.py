@@ -58,8 +58,9 @@ class HuggingFaceImages(PackedImages):
         try:
             import datasets
         except ImportError as error:
-            raise ImportError("HuggingFaceImages needs the library 'datasets': "
-                              "pip install 'vit-plugin[huggingface]'") from error
+            raise ImportError(
+                f"HuggingFaceImages needs the library 'datasets' ({error}): pip install "
+                "'vit-plugin[huggingface]', with NumPy 1 'pyarrow<26' as well") from error
         table = self.choose_split(self.load())
         for key in (self.image_key, self.label_key):
             if key not in table.features:
