@@ -1,4 +1,6 @@
 """Traced, exported and compiled models are right at other batch sizes, and never silently wrong."""
+from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from vit_plugin.backbones import SwinTransformer
 SIZE = (72, 64)
 # other numbers of pixels, the same number, and another padding of the same number of patches
 OTHERS = [(96, 80), (64, 72), (70, 64), (1, 1)]
+
+needs_dynamic_onnx = pytest.mark.skipif(
+    'dynamic_shapes' not in signature(torch.onnx.export).parameters,
+    reason='torch 2.4 exports to ONNX without dynamic_shapes')
 
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
@@ -38,10 +44,12 @@ def test_export(backbone: Case, grad: bool) -> None:
     model = backbone.build().eval()
     with torch.set_grad_enabled(grad):
         # torch itself makes a batch of 1 static unless told not to; torch.onnx tells it
-        with torch.fx.experimental._config.patch(backed_size_oblivious=True):
-            exported = torch.export.export(model, (image(1, *SIZE),),
+        config = torch.fx.experimental._config
+        is_told = hasattr(config, 'backed_size_oblivious')  # torch 2.4 cannot be
+        with config.patch(backed_size_oblivious=True) if is_told else nullcontext():
+            exported = torch.export.export(model, (image(1 if is_told else 2, *SIZE),),
                                            dynamic_shapes=({0: Dim('batch')},)).module()
-        for batch in (1, 2, 3):
+        for batch in (1, 2, 3) if is_told else (2, 3):
             images = image(batch, *SIZE)
             assert_close(flatten(exported(images)), flatten(model(images)), 1e-4)
         for size in OTHERS:
@@ -49,6 +57,7 @@ def test_export(backbone: Case, grad: bool) -> None:
                 exported(image(2, *size))
 
 
+@needs_dynamic_onnx
 def test_onnx(backbone: Case, tmp_path: Path) -> None:
     model = backbone.build(out_indices=(0, 1)).eval()
     path = tmp_path / 'model.onnx'
@@ -69,6 +78,7 @@ def test_onnx(backbone: Case, tmp_path: Path) -> None:
             run(image(2, *size))
 
 
+@needs_dynamic_onnx
 def test_onnx_at_other_sizes(tmp_path: Path) -> None:
     """Whether a map is shifted is decided for each size: that of 28x64 is smaller than a window."""
     model = SwinTransformer(dict(embed_dims=8, depths=(2,), num_heads=(2,)), window_size=8,
@@ -102,7 +112,8 @@ def test_compile(backbone: Case) -> None:
     for size in [(64, 72), (96, 130), (63, 77), (224, 224), (225, 230)]:
         with torch.no_grad():
             assert_close(flatten(compiled(image(2, *size))), flatten(model(image(2, *size))), 1e-6)
-    assert counter.frame_count <= 2
+    # torch 2.4 compiles for each size
+    assert counter.frame_count <= (5 if torch.__version__ < '2.5' else 2)
 
 
 @pytest.mark.usefixtures('fresh_compiler')

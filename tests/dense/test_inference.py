@@ -102,6 +102,6 @@ def test_segmentor_gives_the_labels_of_mmsegs_swin(segmentor: Config, ade: Path,
     labels = expected.pred_sem_seg.data[0].numpy()
     assert len(np.unique(labels)) > 1
 
-    inferred = MMSegInferencer(config, checkpoint, classes=classes, palette=palette, device='cpu',
-                               show_progress=False)(image)
+    inferred = MMSegInferencer(config, checkpoint, classes=classes, palette=palette,
+                               device='cpu')(image)
     assert (inferred['predictions'] == labels).mean() > 0.999
