@@ -76,3 +76,24 @@ def test_no_disk(bare: Path) -> None:
     line, = stopped_by(bare, CXX='sh')
     assert '2 GB of disk are free' in line
     assert '15 GB are needed' in line
+
+
+@pytest.mark.parametrize('installs', [True, False])
+def test_what_it_prints(bare: Path, installs: bool) -> None:
+    """With stand-ins for Python and uv: no compiler's warnings, and a way out of failures."""
+    stand_in(bare, 'python', f"""case "$*" in
+        "-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+        "-m uv pip"*) {'echo installed' if installs else 'echo try --system-certs >&2; exit 2'} ;;
+        "-m compileall"*) echo a warning >&2 ;;
+        "-m vit_plugin.doctor") echo doctor ;;
+    esac""")
+    result = subprocess.run(
+        ['bash', 'tools/setup.sh'], cwd=bare, check=False, capture_output=True, text=True,
+        env={**os.environ, 'PYTHON': f'{bare}/bin/python', 'CXX': 'sh'})
+    assert result.returncode == (not installs)
+    if installs:
+        assert result.stdout.splitlines()[2:] == [
+            'installed', 'Compiling the Python files of what was installed.', 'doctor']
+        assert not result.stderr
+    else:
+        assert 'UV_SYSTEM_CERTS=1 make setup' in result.stderr

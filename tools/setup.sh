@@ -76,11 +76,16 @@ echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the packag
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
     || fail "uv could not be installed; the lines above say why. Is there a network?"
 show_compile &
-trap "kill $! 2> /dev/null || true" EXIT
+progress=$!
+trap "kill $progress 2> /dev/null || true" EXIT
 "$VENV/bin/python" -m uv pip install --python "$VENV/bin/python" \
     -e ".[$EXTRAS]" -c "$LOCK" \
-    || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept."
+    || fail "the installation failed; the lines above say where. Run the same command again: what was downloaded is kept.
+An option that uv suggests there is a variable here: UV_SYSTEM_CERTS=1 make setup for --system-certs."
+{ kill "$progress"; wait "$progress"; } 2> /dev/null || true
+echo "Compiling the Python files of what was installed."
 # uv leaves this to the first import, and where PYTHONDONTWRITEBYTECODE is set, as in many containers,
-# to every import: a training then takes 20 s instead of 7 to start. A few files are for other Pythons.
-"$VENV/bin/python" -m compileall -q -j 0 "$VENV/lib" > /dev/null || true
+# to every import: a training then takes 20 s instead of 7 to start. A few files are for other Pythons,
+# and in others Python 3.12 warns of escape sequences.
+"$VENV/bin/python" -m compileall -q -j 0 "$VENV/lib" > /dev/null 2>&1 || true
 "$VENV/bin/python" -m vit_plugin.doctor
