@@ -78,22 +78,36 @@ def test_no_disk(bare: Path) -> None:
     assert '15 GB are needed' in line
 
 
-@pytest.mark.parametrize('installs', [True, False])
-def test_what_it_prints(bare: Path, installs: bool) -> None:
-    """With stand-ins for Python and uv: no compiler's warnings, and a way out of failures."""
-    stand_in(bare, 'python', f"""case "$*" in
+def set_up_with(folder: Path, install: str) -> subprocess.CompletedProcess[str]:
+    """Set-up with a stand-in for Python, whose uv does ``install``."""
+    stand_in(folder, 'python', f"""case "$*" in
         "-m venv"*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
-        "-m uv pip"*) {'echo installed' if installs else 'echo try --system-certs >&2; exit 2'} ;;
+        "-m uv pip"*) {install} ;;
         "-m compileall"*) echo a warning >&2 ;;
         "-m vit_plugin.doctor") echo doctor ;;
     esac""")
-    result = subprocess.run(
-        ['bash', 'tools/setup.sh'], cwd=bare, check=False, capture_output=True, text=True,
-        env={**os.environ, 'PYTHON': f'{bare}/bin/python', 'CXX': 'sh'})
-    assert result.returncode == (not installs)
-    if installs:
-        assert result.stdout.splitlines()[2:] == [
-            'installed', 'Compiling the Python files of what was installed.', 'doctor']
-        assert not result.stderr
-    else:
-        assert 'UV_SYSTEM_CERTS=1 make setup' in result.stderr
+    return subprocess.run(
+        ['bash', 'tools/setup.sh'], cwd=folder, check=False, capture_output=True, text=True,
+        env={**os.environ, 'PATH': f'{folder}/bin:{os.environ["PATH"]}',
+             'PYTHON': f'{folder}/bin/python', 'CXX': 'sh'})
+
+
+def test_compile_is_shown(bare: Path) -> None:
+    """And goes on being shown: ``find`` fails where uv removes a folder meanwhile."""
+    (bare / 'looks').touch()
+    stand_in(bare, 'find', f'echo 1.o; echo >> {bare}/looks; exit 1')
+    stand_in(bare, 'sleep', f'exec {shutil.which("sleep")} 0.1')
+    result = set_up_with(bare, f"""for i in $(seq 100); do
+        sleep 0.1; [ "$(wc -l < {bare}/looks)" -lt 3 ] || break; done; echo installed""")
+    lines = result.stdout.splitlines()[2:]
+    shown = lines.index('installed')
+    assert shown >= 2
+    assert all(line.startswith("mmcv's ops: 1 of about 80 files") for line in lines[:shown])
+    assert lines[shown + 1:] == ['Compiling the Python files of what was installed.', 'doctor']
+    assert not result.stderr
+
+
+def test_failed_installation(bare: Path) -> None:
+    result = set_up_with(bare, 'echo hint: --system-certs >&2; exit 2')
+    assert result.returncode == 1
+    assert 'UV_SYSTEM_CERTS=1 make setup' in result.stderr

@@ -65,7 +65,8 @@ show_compile() {  # the compile says nothing by itself
     local cache count
     cache=$("$VENV/bin/python" -m uv cache dir)
     while sleep 30 > /dev/null 2>&1; do  # it outlives the script, and must not hold its output
-        count=$(find "$cache" -name '*.o' -newer "$VENV/pyvenv.cfg" 2> /dev/null | wc -l)
+        # find fails where uv removes a folder meanwhile
+        count=$({ find "$cache" -name '*.o' -newer "$VENV/pyvenv.cfg" 2> /dev/null || true; } | wc -l)
         [ "$count" = 0 ] || echo "mmcv's ops: $count of about 80 files compiled, $((SECONDS / 60)) minutes so far"
     done
 }
