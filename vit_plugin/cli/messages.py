@@ -186,6 +186,7 @@ def explain_arguments(error: TypeError, text: str) -> str | None:
     for frame in frames:
         if frame.f_locals.get('optimizer_cls', text) is None:  # mmengine does not look at it
             return missing_type(frame.f_locals['optimizer_cfg']['type'], None, 'optimizer')
+    text = text.split('. Did you mean ')[0]  # Python 3.13 has a suggestion of its own
     found = re.match(r'(\w+)\.__init__\(\) (got|missing) ', text)
     if not found:
         return None
