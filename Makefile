@@ -25,6 +25,7 @@ test-fast: setup  # without what trains, exports or starts processes
 	$(RUN) -m pytest -m "not slow"
 
 test-python:  # on another Python, in .venv-<its name>: make test-python PYTHON=python3.13
+	@test -n "$(PYTHON)" || { echo "On which Python? make test-python PYTHON=python3.13"; exit 1; }
 	$(MAKE) test VENV=.venv-$(notdir $(PYTHON))
 
 test-openmmlab:  # on OpenMMLab's own last releases, in .venv-openmmlab
