@@ -2,19 +2,26 @@
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
-# The extras of setup.cfg that bring what not every toolkit does.
+# Library -> the extra of setup.cfg that brings it.
 EXTRAS = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mlxtend': 'demo',
           'transformers': 'mmpretrain', 'datasets': 'huggingface'}
+EVERY_TOOLKIT_BRINGS = ('cv2', 'mmcv')
 
 
-def missing_library(error: ModuleNotFoundError) -> str:
-    """What is not installed, and what brings it, without the full stop."""
-    library = (error.name or '').split('.')[0]
-    extra = EXTRAS.get(library)
-    advice = (f"pip install 'vit-plugin[{extra}]'" if extra else "every toolkit brings it, e.g. "
-              "pip install 'vit-plugin[mmpretrain]' (or mmdet, mmseg)")
-    return (f'{library} is needed and not installed: {advice}. `vit-plugin doctor` shows what is '
-            'installed')
+def missing_library(error: ModuleNotFoundError) -> str | None:
+    """That a library is not installed, and what brings it, without the full stop.
+
+    None for a module of an installed library, and for one that the plugin does not know.
+    """
+    if error.name in EXTRAS:
+        advice = f"pip install 'vit-plugin[{EXTRAS[error.name]}]'"
+    elif error.name in EVERY_TOOLKIT_BRINGS:
+        advice = ("every toolkit brings it, e.g. pip install 'vit-plugin[mmpretrain]' (or mmdet, "
+                  'mmseg)')
+    else:
+        return None
+    return (f'{error.name} is needed and not installed: {advice}. `vit-plugin doctor` shows what '
+            'is installed')
 
 
 def shorten(names: Iterable[str], count: int = 5, separator: str = ', ') -> str:

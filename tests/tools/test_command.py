@@ -80,6 +80,16 @@ def test_missing_library(library: str, advice: str, command: Callable[..., int |
     assert capsys.readouterr().err.startswith(f'Error: {advice}')
 
 
+def test_other_missing_modules_keep_their_error(command: Callable[..., int | None], tmp_path: Path,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'needy_command.py').write_text('import mmdet.absent')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, 'needy_command', raising=False)
+    monkeypatch.setitem(main.COMMANDS, 'train', ('needy_command', ''))
+    with pytest.raises(ModuleNotFoundError, match=r'mmdet\.absent'):
+        command('train')
+
+
 OLD_STYLE = """
 _base_ = 'mask_rcnn.py'
 model = dict(backbone=dict(drop_path_rate=0.3))

@@ -42,6 +42,9 @@ def main() -> int | None:
     try:
         module = import_module(COMMANDS[command][0])
     except ModuleNotFoundError as error:
-        print(f'Error: {missing_library(error)}.', file=sys.stderr)
+        message = missing_library(error)
+        if message is None:
+            raise
+        print(f'Error: {message}.', file=sys.stderr)
         return 1
     return module.main()
