@@ -62,7 +62,7 @@ class LeftOut(pytest.Item):
     fixturenames, module = (), None  # as of a function
 
     def runtest(self) -> None:
-        pytest.skip(f'the module needs {self.library}')
+        pytest.skip(f'{self.path.relative_to(ROOT)} needs {self.library}')
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.path, 0, self.name
@@ -87,7 +87,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
     except ModuleNotFoundError as error:
         library = missing(error)
         if library and item.config.getoption('allow_missing'):
-            pytest.skip(f'the test needs {library}')
+            pytest.skip(f'a test of {item.path.relative_to(ROOT)} needs {library}')
         raise
 
 
