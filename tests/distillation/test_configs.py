@@ -50,6 +50,7 @@ def test_dense_config_trains_evaluates_and_resumes(
         path: Path, coco: Path, ade: Path, tmp_path: Path, tool: Callable[..., None],
         capfd: pytest.CaptureFixture) -> None:
     segments = 'upernet' in path.stem
+    needs('mmseg' if segments else 'mmdet')
     data = ade if segments else coco
     cfg = shrunk(path, data)
     teacher = shrunk(ROOT / Config.fromfile(path).model.teacher.config, data)

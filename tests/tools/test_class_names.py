@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import needs
 from tests.tools.conftest import Run
 from tests.tools.test_train_and_test import detection, segmentation
 
@@ -76,7 +75,6 @@ def test_metainfo_that_the_folders_belie(stopped: Run, config: Path, trained: Pa
 def test_other_toolkits(task: str, tool: Callable[..., None], stopped: Run, work: Path,
                         tmp_path: Path, request: pytest.FixtureRequest) -> None:
     write, data = {'detection': (detection, 'coco'), 'segmentation': (segmentation, 'ade')}[task]
-    needs({'detection': 'mmdet', 'segmentation': 'mmseg'}[task])
     config = tmp_path / f'{task}.py'
     config.write_text(write('SwinTransformer', request.getfixturevalue(data)))
     tool('train', config, '--work-dir', work, '--no-validate', '--cfg-options',

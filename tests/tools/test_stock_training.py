@@ -8,6 +8,8 @@ import pytest
 import torch
 from mmseg.models.backbones import SwinTransformer as Stock
 
+from tests.conftest import needs
+
 SWIN = dict(embed_dims=12, depths=[1, 1, 2, 1], num_heads=[3, 6, 12, 24])
 WIDTHS = [12, 24, 48, 96]
 # The sizes of model and data, and the length of the run, and nothing else.
@@ -26,6 +28,7 @@ test_dataloader = val_dataloader
 
 
 def classifier(folder: Path, _: Path) -> str:
+    needs('mmpretrain')
     pipeline = "[dict(type='LoadImageFromFile'), dict(type='PackInputs')]"
     return f"""
 _base_ = 'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py'
@@ -38,6 +41,7 @@ val_evaluator = dict(topk=1)
 
 
 def detector(coco: Path, _: Path) -> str:
+    needs('mmdet')
     load = "dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)"
     keys = "('img_id', 'ori_shape', 'img_shape', 'scale_factor')"
     return f"""

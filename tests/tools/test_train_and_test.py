@@ -3,9 +3,10 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-import mmseg
 import pytest
 import torch
+
+from tests.conftest import needs
 
 SWIN = """dict(type='vit_plugin.SwinTransformer', _delete_=True, pad_small_map={dense},
     arch=dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8)))"""
@@ -37,6 +38,7 @@ def backbone(name: str, out_type: str, dense: bool) -> str:
 
 def classification(name: str, folder: Path) -> str:
     """mmpretrain's own Swin-T recipe with another backbone, head and data."""
+    needs('mmpretrain')
     head = "dict(num_classes=2, in_channels=64)"
     neck = "dict(type='GlobalAveragePooling')"
     if name != 'SwinTransformer':
@@ -64,6 +66,7 @@ test_evaluator = val_evaluator
 
 def detection(name: str, coco: Path) -> str:
     """mmdet's RetinaNet with another backbone and data."""
+    needs('mmdet')
     neck = 'dict(in_channels=[8, 16, 32, 64])'
     if name != 'SwinTransformer':
         neck = "dict(type='FPN', _delete_=True, in_channels=[64], out_channels=256, num_outs=5)"
@@ -85,6 +88,7 @@ test_evaluator = val_evaluator
 
 def segmentation(name: str, ade: Path) -> str:
     """mmseg's UPerNet (FCN for one map) with another backbone and data."""
+    import mmseg
     base = Path(mmseg.__file__).parent / '.mim/configs/_base_'
     heads = """decode_head=dict(in_channels=[8, 16, 32, 64], channels=16, num_classes=2),
     auxiliary_head=dict(in_channels=32, channels=16, num_classes=2)"""
