@@ -9,6 +9,7 @@ from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint
 from torch import Tensor
 
+from tests.conftest import needs
 from tests.dense.shrink import WIDTHS
 from tests.distillation.conftest import student_config, teacher_config
 from tests.distillation.dense_models import DETECTOR, RETINANET, Dense
@@ -182,6 +183,8 @@ def test_weight_0_runs_no_teacher(detector: Dense) -> None:
     (dict(type='PDK'), r"got .*PDK.*\. Did you mean 'vit_plugin\.PKD'"),
 ], ids=lambda value: str(value.get('student', value['type'])) if isinstance(value, dict) else '')
 def test_wrong_pairs_name_both_sides(detector: Dense, loss: dict, message: str) -> None:
+    if loss['type'] == 'PDK':
+        needs('mmpretrain', 'mmseg')  # to know that there is no such loss
     with pytest.raises(ValueError, match=message):
         detector.distilled(dict(loss, type=f"vit_plugin.{loss['type']}"))
 
@@ -208,6 +211,7 @@ def test_a_teacher_of_another_task_is_refused(detector: Dense, checkpoint: Path)
 
 
 def test_a_detector_teaches_no_scores(detector: Dense) -> None:
+    needs('mmpretrain')
     teacher = dict(config=str(detector.teacher_file), checkpoint=str(detector.weights))
     with pytest.raises(ValueError, match=r"MaskRCNN cannot compute \['output'\] of pixels alone, "
                                          'as a model of another task may not'):

