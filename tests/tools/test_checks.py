@@ -50,7 +50,7 @@ def test_training_that_is_shorter_than_its_warm_up(stopped: Run, work: Path,
     """mmengine: end should be larger than begin."""
     path = add(WARM_UP.format(by_epoch=True, rest=', end=2'))
     said = stopped('train', path, '--work-dir', work)
-    assert 'shorter than its warm-up' in said
+    assert 'not longer than its warm-up' in said
     assert 'param_scheduler.0.end=1 param_scheduler.1.begin=1' in said
 
 

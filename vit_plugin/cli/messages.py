@@ -50,9 +50,10 @@ ADVICE = {
         'SyncBN works on GPUs alone. On several CPU processes, replace it in the config: '
         "norm_cfg=dict(type='BN')",
     r'end should be larger than begin':
-        'the training is shorter than its warm-up, so that the learning rate has no schedule. '
+        'the training is not longer than its warm-up, so that the learning rate has no schedule. '
         'Shorten the warm-up as well: --cfg-options param_scheduler.0.end=1 '
-        'param_scheduler.1.begin=1 (epochs or iterations, as the config counts)',
+        'param_scheduler.1.begin=1 (epochs or iterations, as the config counts), for a training '
+        'of 2 or more',
     r'could be decompression bomb':
         'an image is larger than what Pillow reads without being told to, since a small file could '
         'fill the memory. Make it smaller, or, if you trust it, load images with '
