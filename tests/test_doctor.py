@@ -73,7 +73,8 @@ def test_missing_and_absent_libraries() -> None:
             "        raise metadata.PackageNotFoundError(name)\n"
             "    return found(name)\n"
             "metadata.version = version\n")
-    status, lines = doctor(hide.format(hidden=('onedl-mmengine', 'onedl-mmsegmentation')))
+    status, lines = doctor(hide.format(hidden=(
+        'onedl-mmengine', 'mmengine', 'onedl-mmsegmentation', 'mmsegmentation')))
     assert status == 1
     assert any(line.startswith('mmengine') and 'MISSING' in line for line in lines)
     assert any(line.startswith('mmseg') and line.endswith('not installed') for line in lines)
