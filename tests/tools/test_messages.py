@@ -276,5 +276,7 @@ def test_as_a_user_sees_it() -> None:
         [sys.executable, 'tools/convert_checkpoint.py', 'absent.pth', 'new.pth'], cwd=ROOT,
         capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr.strip() == ("Error: there is no checkpoint 'absent.pth'. "
-                                   '(--debug shows the traceback.)')
+    assert 'Traceback' not in done.stderr
+    # torch 2.4 warns before it when mmengine is imported
+    assert done.stderr.splitlines()[-1] == ("Error: there is no checkpoint 'absent.pth'. "
+                                            '(--debug shows the traceback.)')
