@@ -22,7 +22,7 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
     arch = name.split('-')[1]
     config: dict[str, Any] = dict(
         type='ImageClassifier',
-        backbone=dict(type='vit_plugin.DeiT', arch=arch),
+        backbone=dict(type='vit_plugin.DeiT', arch=name),
         head=dict(type='vit_plugin.DeiTHead', num_classes=1000,
                   in_channels=DEIT[arch]['embed_dims']))
     if teacher is not None:
