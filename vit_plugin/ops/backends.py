@@ -141,10 +141,13 @@ def is_compiled_inference(x: Tensor) -> bool:
             and not torch._C._are_functorch_transforms_active() and allows_cpu())
 
 
-@torch.compiler.assume_constant_result
 def allows_cpu() -> bool:
     """Whether 'cpu' is allowed when a model is compiled; a compiled model stays as it is."""
     return allows('cpu')
+
+
+# What torch.compiler.assume_constant_result does, which takes a second to import the compiler.
+allows_cpu._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def is_transformed() -> bool:
