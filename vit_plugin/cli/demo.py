@@ -42,9 +42,9 @@ def demo(args: argparse.Namespace) -> None:
     iterations = args.iterations or (60 if args.quick else None)
     parts = args.parts or [part for part in PARTS if args.full or part != 'teachers']
     if not (args.parts or iterations):
-        models, minutes = (40, 25) if args.full else (15, 15)
+        models, minutes = (40, 40) if args.full else (15, 20)
         print(f'Trains {models} small models; the first results come within 3 minutes on 2 cores, '
-              f'all after about {minutes}. Everything is kept in {args.work_dir}/.')
+              f'all within {minutes}. Everything is kept in {args.work_dir}/.')
     for part in parts:
         if part == 'digits':
             from vit_plugin.demo.digits import run_digits
