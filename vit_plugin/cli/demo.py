@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('parts', nargs='*', metavar='PART', help='all but teachers by default')
-    parser.add_argument('--full', action='store_true', help='teachers, too: 10 minutes more')
+    parser.add_argument('--full', action='store_true', help='teachers, too: 10 to 20 minutes more')
     parser.add_argument('--quick', action='store_true',
                         help='see it run in under two minutes; too short to learn much')
     parser.add_argument('--seeds', type=int, metavar='N', help='runs of each student')

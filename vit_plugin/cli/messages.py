@@ -120,8 +120,8 @@ def explain(error: Exception) -> str | None:
             return f'{advice} ({type(error).__name__}: {text.strip().splitlines()[0].rstrip(".")})'
     if isinstance(error, MemoryError):
         return ADVICE[next(iter(ADVICE))]
-    if isinstance(error, ModuleNotFoundError) and missing_library(error):
-        return missing_library(error)
+    if isinstance(error, ModuleNotFoundError) and (message := missing_library(error)):
+        return message
     if isinstance(error, ImportError):
         return (f'{text}. `python -m vit_plugin.doctor` shows what is installed, and what does not '
                 'fit together')
