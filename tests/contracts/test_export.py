@@ -109,11 +109,12 @@ def test_compile(backbone: Case) -> None:
     model = backbone.build(out_indices=(0, 1)).eval()
     counter = CompileCounterWithBackend('eager')
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
-    for size in [(64, 72), (96, 130), (63, 77), (224, 224), (225, 230)]:
+    sizes = [(64, 72), (63, 77), (96, 130), (224, 224), (225, 230)]
+    # torch 2.4 compiles for each size, minutes long
+    for size in sizes[:2] if torch.__version__ < '2.5' else sizes:
         with torch.no_grad():
             assert_close(flatten(compiled(image(2, *size))), flatten(model(image(2, *size))), 1e-6)
-    # torch 2.4 compiles for each size
-    assert counter.frame_count <= (5 if torch.__version__ < '2.5' else 2)
+    assert counter.frame_count <= 2
 
 
 @pytest.mark.usefixtures('fresh_compiler')
