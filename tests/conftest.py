@@ -2,6 +2,7 @@
 import json
 import os
 import runpy
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -53,6 +54,13 @@ def needs(*libraries: str) -> None:
     """Import what a test needs without importing it itself, as its configs or processes do."""
     for library in libraries:
         import_module(library)
+
+
+def free_port() -> int:
+    """Of this machine, for processes that find each other by it."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 class LeftOut(pytest.Item):

@@ -195,6 +195,7 @@ model = DistilledDeiT(
     init_cfg=dict(type='Pretrained', checkpoint=f'{folder}/a.pth'))
 model.init_weights()
 torch.save(model.state_dict(), f'{folder}/rank{rank}.pth')
+torch.distributed.destroy_process_group()
 """
 
 

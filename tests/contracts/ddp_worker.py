@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 from torch.nn.parallel import DistributedDataParallel
 
+from vit_plugin.cli.launch import leave_processes
+
 # name -> arguments of the backbone, and find_unused_parameters
 CHECKS = {
     'all': (dict(), False),
@@ -104,7 +106,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
         except Exception:
             seen[key] = traceback.format_exc()
     torch.save(seen, folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    leave_processes()
 
 
 if __name__ == '__main__':

@@ -15,9 +15,10 @@ from mmengine.registry import MODELS
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 from tests.distillation.test_unlabelled import SWIN, unlabelled
 from tests.test_configs_classification import shrink
+from vit_plugin.cli.launch import leave_processes
 from vit_plugin.distillation.taps import flatten
 
 Build = Callable[[], nn.Module]
@@ -55,7 +56,8 @@ def one_of_two(rank: int, folder: Path, build: Build, batch: dict) -> None:
     half = len(batch['inputs']) // 2
     share = {key: value[half * rank:][:half] for key, value in batch.items()}
     torch.save(losses_and_gradients(model, share), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    del model
+    leave_processes()
 
 
 def assert_two_processes_are_one(folder: Path, build: Build, batch: dict) -> None:
@@ -105,7 +107,8 @@ def test_dist_train(imagenet: Path, tmp_path: Path) -> None:
         ['bash', 'tools/dist_train.sh', str(config), '2', '--work-dir', str(work), '--amp',
          '--data-root', str(imagenet)],
         cwd=ROOT, timeout=400, capture_output=True, text=True,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': '29631', 'OMP_NUM_THREADS': '1'})
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port()),
+             'OMP_NUM_THREADS': '1'})
     log = done.stdout + done.stderr
     assert done.returncode == 0, log[-3000:]
     # 2 processes x 2 images x 2 iterations accumulated

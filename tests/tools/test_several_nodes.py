@@ -6,7 +6,6 @@ which saves the workers' imports.
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from torch.distributed.launcher.api import elastic_launch
 from torch.distributed.run import config_from_args, parse_args
 from torch.utils.data import Sampler
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 from tests.datasets.test_packed import shards  # noqa: F401 (a fixture)
 from tests.tools.test_train_and_test import classification
 from vit_plugin.cli.launch import agree_on_checkpoint
@@ -100,7 +99,7 @@ def write_config(path: Path, data: str, sampler: str, batch_size: int = 1, more:
 
 
 def worker(opened: Path, script: str, *arguments: str) -> None:
-    """tools/train.py, noting which shards it opens."""
+    """tools/train.py, noting the shards that it opens; of gloo no thread is left."""
     def note(event: str, details: tuple) -> None:
         if event == 'open' and str(details[0]).endswith('.tar'):
             with open(opened / os.environ['RANK'], 'a') as file:
@@ -109,6 +108,8 @@ def worker(opened: Path, script: str, *arguments: str) -> None:
     sys.addaudithook(note)
     sys.argv = [script, *arguments]
     runpy.run_path(script, run_name='__main__')
+    threads = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    assert not [name for name in threads if 'gloo' in name], threads
 
 
 def node(command: list[str], work: Path, rank: int) -> None:
@@ -144,10 +145,7 @@ def train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., dict
     """``train(config, work)`` trains on both nodes; the last checkpoint."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv('TORCH_DISABLE_SHARE_RDZV_TCP_STORE', '0')
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    for name, value in dict(NNODES=NODES, MASTER_ADDR='127.0.0.1', PORT=port,
+    for name, value in dict(NNODES=NODES, MASTER_ADDR='127.0.0.1', PORT=free_port(),
                             PET_LOCAL_ADDR='127.0.0.1').items():
         monkeypatch.setenv(name, str(value))
 

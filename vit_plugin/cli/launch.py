@@ -1,4 +1,5 @@
 """What training and testing share: checkpoints, the runner, several processes."""
+import gc
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -139,8 +140,14 @@ def join_processes(cfg: Config) -> None:
 
 
 def leave_processes() -> None:
-    """End what several processes share; gloo's threads can abort a process that exits with them."""
+    """End what several processes share, once the caller has given up its models.
+
+    gloo's threads end with the last reference to the group. A process that exits before may be
+    aborted, where one of them frees a tensor; and where DDP's is the last, which is freed with the
+    lock of the interpreter held, both may wait for each other for ever (seen with torch 2.13).
+    """
     if torch.distributed.is_initialized():
+        gc.collect()  # DDP goes with the runner, which refers to itself
         torch.distributed.destroy_process_group()
 
 

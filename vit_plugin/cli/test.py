@@ -32,6 +32,7 @@ def main() -> None:
     args = parse_args()
     with explained(args):
         test(args)
+        leave_processes()
 
 
 def test(args: argparse.Namespace) -> None:
@@ -43,4 +44,3 @@ def test(args: argparse.Namespace) -> None:
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()
-    leave_processes()

@@ -44,6 +44,7 @@ def main() -> None:
     args = parse_args()
     with explained(args, lambda: how_to_resume(args.work_dir)):
         train(args)
+        leave_processes()
 
 
 def train(args: argparse.Namespace) -> None:
@@ -68,7 +69,6 @@ def train(args: argparse.Namespace) -> None:
         if args.debug or not cfg.get('load_from') or cfg.load_from in str(error):
             raise
         raise UserError(f"cannot load load_from='{cfg.load_from}': {error}") from error
-    leave_processes()
 
 
 def check_restarts(resume: str | None) -> None:
