@@ -141,7 +141,7 @@ def timm_imagenet(size: int, prefetcher: bool = False) -> Pipeline:
 
 def torchvision_imagenet(size: int) -> Pipeline:
     """Its classification reference's transforms, on tensors."""
-    from torchvision.io import ImageReadMode, decode_image
+    from torchvision.io import ImageReadMode, decode_image, read_file
     from torchvision.transforms import v2
     transform = v2.Compose([
         v2.RandomResizedCrop(size, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
@@ -149,7 +149,7 @@ def torchvision_imagenet(size: int) -> Pipeline:
         v2.RandAugment(2, 9, interpolation=v2.InterpolationMode.BILINEAR),
         v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD),
         v2.RandomErasing(0.25, (0.02, 1 / 3), value='random')])
-    return lambda file: transform(decode_image(str(file), ImageReadMode.RGB))
+    return lambda file: transform(decode_image(read_file(str(file)), ImageReadMode.RGB))
 
 
 def segmentation(size: int, plugin: bool) -> Pipeline:
