@@ -9,6 +9,10 @@ import pytest
 
 from tests.conftest import ROOT
 
+# Without what `make test-...` itself sets.
+ENVIRONMENT = {name: value for name, value in os.environ.items()
+               if name not in ('STACK', 'EXTRAS', 'VENV')}
+
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
@@ -30,7 +34,7 @@ def stopped_by(folder: Path, **environment: str) -> list[str]:
     path = f'{folder}/bin:{os.environ["PATH"]}'
     result = subprocess.run(
         ['bash', 'tools/setup.sh'], cwd=folder, check=False, capture_output=True, text=True,
-        env={**os.environ, 'PATH': path, 'PYTHON': sys._base_executable, **environment})
+        env={**ENVIRONMENT, 'PATH': path, 'PYTHON': sys._base_executable, **environment})
     assert result.returncode == 1
     assert not (folder / '.venv').exists()
     return result.stderr.splitlines()
@@ -88,7 +92,7 @@ def set_up_with(folder: Path, install: str) -> subprocess.CompletedProcess[str]:
     esac""")
     return subprocess.run(
         ['bash', 'tools/setup.sh'], cwd=folder, check=False, capture_output=True, text=True,
-        env={**os.environ, 'PATH': f'{folder}/bin:{os.environ["PATH"]}',
+        env={**ENVIRONMENT, 'PATH': f'{folder}/bin:{os.environ["PATH"]}',
              'PYTHON': f'{folder}/bin/python', 'CXX': 'sh'})
 
 
