@@ -83,6 +83,14 @@ def test_embed_dims(backbone: Case, value: Any) -> None:
         backbone.build(arch=arch)
 
 
+def test_kinds_of_sizes(backbone: Case) -> None:
+    """A number for what each stage has, and numbers of stages for what the model has."""
+    for name, size in backbone.arguments['arch'].items():
+        other = 2 if isinstance(size, tuple) else (2, 2)
+        with pytest.raises(ValueError, match=re.escape(f'{name}={other}')):
+            backbone.build(arch=dict(backbone.arguments['arch'], **{name: other}))
+
+
 @pytest.mark.parametrize('shape', [(3, 64, 64), (64, 64), (1, 3, 2, 64, 64), (1, 1, 64, 64),
                                    (1, 4, 64, 64), (1, 64, 64, 3)], ids=str)
 def test_images(backbone: Case, shape: tuple[int, ...]) -> None:

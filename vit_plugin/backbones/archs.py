@@ -1,8 +1,10 @@
 """The published sizes."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vit_plugin.errors import UserError
+
+from .arguments import check_positive
 
 # DeiT, table 1.                 C                layers           heads            FFN
 DEIT: dict[str, dict[str, Any]] = {
@@ -25,20 +27,22 @@ def resolve_arch(arch: str | Mapping[str, Any], known: Mapping[str, dict]) -> di
     """Look a size up by its name, or check one given as a dict.
 
     Raises:
-        ValueError: an unknown name, a dict with other keys than the known sizes have, or neither of
-            them.
+        ValueError: an unknown name, a dict with other keys or other kinds of values than the known
+            sizes have, or neither of them.
     """
+    example = next(iter(known.values()))
     if isinstance(arch, str):
         if arch not in known:
             raise UserError(f"arch='{arch}' is unknown: choose from {', '.join(known)}, "
-                            f'or give a dict with {_keys(known)}')
+                            f'or give a dict with {list(example)}')
         return dict(known[arch])
     if not isinstance(arch, Mapping):
         raise UserError(f'arch must be a name or a dict, got {arch!r}')
-    if set(arch) != set(_keys(known)):
-        raise UserError(f'arch has the keys {sorted(arch)}, but must have {_keys(known)}')
+    if set(arch) != set(example):
+        raise UserError(f'arch has the keys {sorted(arch)}, but must have {list(example)}')
+    check_positive(**arch)
+    for name, size in example.items():
+        if isinstance(arch[name], Sequence) != isinstance(size, Sequence):
+            raise UserError(f'arch has {name}={arch[name]!r}, but must have something like '
+                            f'{size!r}')
     return dict(arch)
-
-
-def _keys(known: Mapping[str, dict]) -> list[str]:
-    return list(next(iter(known.values())))

@@ -65,7 +65,6 @@ def resolve_indices(name: str, value: int | Sequence[int], depth: int) -> tuple[
 
 def check_heads(embed_dims: int, num_heads: int) -> None:
     """Raise `ValueError` unless the channels divide among the heads."""
-    check_positive(embed_dims=embed_dims, num_heads=num_heads)
     if embed_dims % num_heads:
         raise UserError(f'embed_dims={embed_dims} must be a multiple of num_heads={num_heads}')
 

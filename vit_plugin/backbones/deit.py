@@ -98,8 +98,7 @@ class DeiT(Backbone):
         settings = resolve_arch(arch, DEIT)
         dims, depth = settings['embed_dims'], settings['num_layers']
         check_heads(dims, settings['num_heads'])
-        check_positive(num_layers=depth, in_channels=in_channels,
-                       feedforward_channels=settings['feedforward_channels'])
+        check_positive(in_channels=in_channels)
         check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
         check_frozen_stages(frozen_stages, depth)
         self.embed_dims = dims
@@ -115,13 +114,13 @@ class DeiT(Backbone):
 
         self.add_embedding(img_size, patch_size, drop_rate)
         global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
-        drop_paths = rising_rates(drop_path_rate, depth)
         self.layers = nn.ModuleList(
             TransformerBlock(dims, settings['num_heads'], settings['feedforward_channels'],
-                             drop_rate, drop_paths[i], layer_scale_init_value,
+                             drop_rate, drop_path, layer_scale_init_value,
                              self.attention(i in global_blocks), self.variant.norm,
                              ACTIVATIONS[self.variant.act], self.variant.attn_drop_path)
-            for i in range(self.out_indices[-1] + 1))
+            for i, drop_path in zip(range(self.out_indices[-1] + 1),
+                                    rising_rates(drop_path_rate, depth)))
         if len(self.layers) == depth and self.variant.final_norm:
             self.ln1 = self.variant.norm(dims)
         if out_type == 'avg_featmap':

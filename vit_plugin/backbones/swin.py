@@ -33,6 +33,21 @@ from .base import Backbone, init_linear_and_norm, run_block
 from .variants import SwinVariant
 
 
+def resolve_stages(arch: str | Mapping[str, Any]) -> tuple[int, Sequence[int], Sequence[int]]:
+    """The channels of the first stage, and of every stage the depth and the number of heads.
+
+    Raises:
+        ValueError: ``arch`` is unknown, or its numbers do not go together.
+    """
+    settings = resolve_arch(arch, SWIN)
+    dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
+    if len(depths) != len(heads):
+        raise UserError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
+    for i, num_heads in enumerate(heads):
+        check_heads(dims * 2**i, num_heads)
+    return dims, depths, heads
+
+
 class SwinStage(nn.Module):
     """(B, H, W, C) -> (B, H, W, C), the blocks of one stage.
 
@@ -115,16 +130,11 @@ class SwinTransformer(Backbone):
                  variant: Mapping[str, Any] | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(init_cfg)
-        settings = resolve_arch(arch, SWIN)
-        dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
-        check_positive(embed_dims=dims, depths=depths, num_heads=heads, in_channels=in_channels)
+        dims, depths, heads = resolve_stages(arch)
+        check_positive(in_channels=in_channels)
         check_rates(drop_rate=drop_rate, drop_path_rate=drop_path_rate)
-        if len(depths) != len(heads):
-            raise UserError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
         check_frozen_stages(frozen_stages, len(depths))
         self.num_features = [dims * 2**i for i in range(len(depths))]
-        for features, num_heads in zip(self.num_features, heads):
-            check_heads(features, num_heads)
         self.in_channels = in_channels
         self.window_size = pair('window_size', window_size)
         self.out_indices = resolve_indices('out_indices', out_indices, len(depths))
