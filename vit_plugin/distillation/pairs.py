@@ -95,10 +95,9 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
         ValueError: an entry is no loss.
         ValueError: what a loss compares does not exist, or does not match; both sides are named.
     """
+    asked = [(config, teacher) for config in configs for teacher in teachers_of(config, teachers)]
     pairs = [Pair([], find_tap(config, 'student', student), teacher,
-                  find_tap(config, 'teacher', teacher.model), {})
-             for config in configs for teacher in teachers_of(config, teachers)]
-    asked = [config for config in configs for _ in teachers_of(config, teachers)]
+                  find_tap(config, 'teacher', teacher.model), {}) for config, teacher in asked]
     for teacher in teachers:
         taps = {pair.tap.text: pair.tap for pair in pairs if pair.teacher is teacher}
         if not taps:
@@ -107,36 +106,26 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
         teacher.watch(list(taps.values()))
     image = torch.zeros(1, *probe_shape(student, teachers))
     own = getattr(getattr(student, 'head', None), 'num_classes', None)
-    if own and all(compares_classes(find_kind(config), pair) for pair, config in zip(pairs, asked)):
-        for pair, config in zip(pairs, asked):
-            check_classes(own, pair.teacher)
-            if student_size(student):
-                pair.teacher.probe(image)
+    size_known = student_size(student) is not None
+    if own and all(compares_classes(find_kind(config), pair)
+                   for pair, (config, _) in zip(pairs, asked)):
+        for pair, (config, teacher) in zip(pairs, asked):
+            check_classes(own, teacher)
+            if size_known:
+                teacher.probe(image)
             pair.losses.append(build_loss(config))
         return pairs
-    size_known = student_size(student) is not None
     ours = probe(student, image, [pair.student for pair in pairs])
     theirs = {id(teacher): teacher.probe(image) for teacher in teachers}
-    for pair, config in zip(pairs, asked):
-        kind, others = find_kind(config), theirs[id(pair.teacher)][pair.tap.text]
-        given = config if isinstance(config, dict) else {}
-        asks = bool(given) and 'student_channels' in signature(kind).parameters
-        if pair.student.text not in ours:  # a part of the student that no empty image reaches
-            if asks and 'student_channels' not in given:
-                raise UserError(f'the width of the outputs {pair.student} of the student is not '
-                                f'known before training: give student_channels= and '
-                                f'teacher_channels= of {kind.__name__}')
-            pair.losses.append(build_loss(config))
+    for pair, (config, teacher) in zip(pairs, asked):
+        if pair.student.text not in ours:
+            pair.losses.append(build_unprobed(config, pair))
             continue
-        own, others = pair.as_maps(kind, ours[pair.student.text], others, image)
-        if asks:
-            pair.losses.extend(build_loss({'student_channels': width(one),
-                                           'teacher_channels': width(other), **given})
-                               for one, other in zip(own, others))
-        else:
-            pair.losses.append(build_loss(config))
+        outputs = pair.as_maps(find_kind(config), ours[pair.student.text],
+                               theirs[id(teacher)][pair.tap.text], image)
+        pair.losses.extend(build_losses(config, *outputs))
         # how the grids of a resized teacher compare depends on the size of the images to come
-        pair.check(own, others, pair.teacher.pixels.resize is None or size_known)
+        pair.check(*outputs, grids=teacher.pixels.resize is None or size_known)
     return pairs
 
 
@@ -174,6 +163,30 @@ def build_loss(config: dict[str, Any] | Distillation) -> Distillation:
     if isinstance(config, Distillation):
         return config
     return MODELS.build({key: value for key, value in config.items() if key not in PLACES})
+
+
+def takes_channels(config: dict[str, Any]) -> bool:
+    """Whether a loss is built for the channels of what it compares."""
+    return 'student_channels' in signature(find_kind(config)).parameters
+
+
+def build_losses(config: dict[str, Any] | Distillation, student: list[Tensor],
+                 teacher: list[Tensor]) -> list[Distillation]:
+    """One loss for all outputs, or one for each pair of them with its channels."""
+    if not isinstance(config, dict) or not takes_channels(config):
+        return [build_loss(config)]
+    return [build_loss({'student_channels': width(ours), 'teacher_channels': width(theirs),
+                        **config}) for ours, theirs in zip(student, teacher)]
+
+
+def build_unprobed(config: dict[str, Any] | Distillation, pair: Pair) -> Distillation:
+    """The loss on a part of the student that no empty image reaches."""
+    if (isinstance(config, dict) and takes_channels(config)
+            and 'student_channels' not in config):
+        raise UserError(f'the width of the outputs {pair.student} of the student is not '
+                        f'known before training: give student_channels= and '
+                        f'teacher_channels= of {find_kind(config).__name__}')
+    return build_loss(config)
 
 
 def width(x: Tensor) -> int:
