@@ -28,7 +28,8 @@ WNIDS = ('n01440764', 'n01443537')
 SLOW = ('subprocess', 'forked', 'Runner', 'onnxruntime')
 # What an environment may lack, for ``--allow-missing``.
 OPTIONAL = ('cv2', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'torchvision', 'transformers',
-            'pycocotools', 'simplejpeg', 'mlxtend', 'pytorch_grad_cam', 'skimage', 'sklearn')
+            'pycocotools', 'scipy', 'simplejpeg', 'mlxtend', 'pytorch_grad_cam', 'skimage',
+            'sklearn')
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -122,6 +123,14 @@ def _short_logs() -> Iterator[None]:
         if find_spec('cv2'):  # without it mmengine has no runner
             patch.setattr('mmengine.runner.runner.collect_env', dict)
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _devices_of_autograd() -> None:
+    """Without the GPU that a first backward pass finds after a `FakeTensorMode`, where there is
+    none: it would start a thread for it, and what forks could run no backward pass (torch 2.13).
+    """
+    torch.ones(1, requires_grad=True).backward()
 
 
 @pytest.fixture(autouse=True)
