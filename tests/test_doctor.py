@@ -52,7 +52,7 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ops_built_for_another_torch() -> None:
-    needs('mmpretrain')
+    needs('mmpretrain', 'mmdet')
     blocked = "name in ('mmcv._ext', 'mmpretrain.models')"
     status, lines = doctor(BLOCK.replace("name.split('.')[0] in {blocked}", blocked).format())
     assert status == 1

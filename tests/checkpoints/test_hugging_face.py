@@ -8,6 +8,7 @@ import torch
 import transformers
 from torch import nn
 
+from tests.conftest import needs
 from vit_plugin.checkpoints import CheckpointError, load_pretrained
 
 from .checkpoint_models import (
@@ -68,6 +69,8 @@ SEGMENTORS: dict[str, tuple[Callable[[], nn.Module], str]] = {
 @pytest.mark.parametrize('cls', SEGMENTORS)
 def test_swin_of_a_segmentor(cls: str, tmp_path: Path) -> None:
     """Every stage and every norm, which are beside MaskFormer's Swin and within the others."""
+    if cls.startswith('MaskFormerFor'):
+        needs('scipy')
     build, name = SEGMENTORS[cls]
     theirs = randomise(build())
     torch.save(theirs.state_dict(), tmp_path / 'a.pth')

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import vit_plugin
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs
 from vit_plugin.cli import main
 from vit_plugin.cli.config import find_config, read_config
 from vit_plugin.errors import UserError
@@ -82,6 +82,7 @@ def test_missing_library(library: str, advice: str, command: Callable[..., int |
 
 def test_other_missing_modules_keep_their_error(command: Callable[..., int | None], tmp_path: Path,
                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    needs('mmdet')
     (tmp_path / 'needy_command.py').write_text('import mmdet.absent')
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, 'needy_command', raising=False)

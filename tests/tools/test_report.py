@@ -55,7 +55,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def work_dir(tmp_path: Path) -> Path:
     """What a demo leaves that ended before detection: a DeiT's weights, a table, curves."""
-    needs('mmpretrain')
+    needs('mmpretrain', 'mmdet')
     folder = tmp_path / 'quickstart'
     (folder / 'deit_soft_seed0').mkdir(parents=True)
     (folder / 'data/val/3').mkdir(parents=True)
