@@ -1,6 +1,7 @@
 """Augmentation on the device against the same draws in the pipeline."""
 from typing import Any
 
+import mmpretrain  # noqa: F401, whose data preprocessor the plugin's is
 import numpy as np
 import pytest
 import torch
