@@ -1,4 +1,4 @@
-"""What is installed, and does it fit together: ``python -m vit_plugin.doctor``.
+"""A report on what is installed and whether it fits together: ``vit-plugin doctor``.
 
 Needs nothing beside Python itself, so that it also runs where everything is missing. What it
 prints can be pasted into an issue as it is.

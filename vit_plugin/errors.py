@@ -1,4 +1,4 @@
-"""What the plugin raises where something of the user's is wrong."""
+"""The error for mistakes in configs, data and arguments."""
 
 
 class UserError(ValueError):

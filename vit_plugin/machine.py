@@ -1,4 +1,4 @@
-"""What computes here; imports torch only when asked."""
+"""Names of the processor and the GPUs; imports torch only when asked."""
 import os
 import platform
 from pathlib import Path

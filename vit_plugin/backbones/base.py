@@ -1,4 +1,4 @@
-"""What the backbones share: initialisation, loading, freezing, recomputed activations."""
+"""Base class of the backbones: initialisation, loading, freezing, recomputed activations."""
 from collections.abc import Iterable
 from typing import Any
 

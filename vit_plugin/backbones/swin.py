@@ -92,8 +92,8 @@ class SwinTransformer(Backbone):
         in_channels: Channels of the image.
         window_size: One number or (height, width).
         out_indices: Stages whose output is returned, rising; negative ones count from the end.
-        pad_small_map: What happens where a map is no larger than a window. ``False``: blocks do
-            not shift there (mmpretrain's default, Hugging Face). ``True``: they do (mmdet, mmseg).
+        pad_small_map: Shift windows also on maps that are no larger than one. ``False`` is
+            mmpretrain's default and Hugging Face's way, ``True`` mmdet's and mmseg's.
             Either way a smaller map is padded. timm and torchvision equal ``False`` for maps of
             whole windows; see docs/checkpoints.md.
         drop_rate: Dropout after the patch embedding.

@@ -1,4 +1,4 @@
-"""What the toolkits' configs may vary and the papers do not."""
+"""Options of the toolkits' configs that the papers do not vary."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,7 +46,7 @@ class Variant:
 
     @property
     def norm_of_patches(self) -> Callable[[int], nn.LayerNorm] | None:
-        """What builds the norms of the patch embedding and of patch merging; ``None`` for none."""
+        """The norm of the patch embedding and of patch merging; ``None`` for none."""
         return self.norm if self.patch_norm else None
 
 

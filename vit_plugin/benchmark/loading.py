@@ -26,7 +26,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def steps(recipe: str, size: int, number: int, store: Path, folder: Path | None = None
           ) -> dict[str, Callable[[], None]]:
-    """What is to be measured, by title, for so many images.
+    """Steps to measure, by title, for so many images.
 
     Args:
         recipe: A name in `RECIPES`.
@@ -61,7 +61,7 @@ def prepare(pipeline: Pipeline, files: list[Path]) -> None:
 
 
 def cpu_seconds(step: Callable[[], None]) -> float:
-    """How long a step keeps this process's cores busy."""
+    """Seconds of this process's cores that a step takes."""
     start = time.process_time()
     step()
     return time.process_time() - start

@@ -88,7 +88,7 @@ class Bench:
                               enabled=self.dtype != torch.float32 and not self.cast)
 
     def steps(self, work: str, name: str, size: tuple[int, int], batch: int) -> dict[str, Step]:
-        """What is to be measured, by title; ratios are to the first."""
+        """Steps to measure, by title; ratios are to the first."""
         if work == 'load':
             return loading.steps(name, size[0], batch, Path(self.store.name), self.images)
         x = torch.randn(batch, 3, *size, device=self.device)

@@ -1,4 +1,4 @@
-"""Where the source of a Swin's weights computes otherwise than the backbone.
+"""Differences between the backbone and the source of a Swin's weights.
 
 All agree on maps of whole windows, larger than one. On others, equal weights can give other
 outputs.
@@ -43,7 +43,7 @@ RULES: dict[str, tuple[Rule, str]] = {
 
 
 def differences(backbone: Any, layout: str, windows: Iterable[Size]) -> tuple[list[str], list[str]]:
-    """What a user should know before comparing outputs with the source's.
+    """Notes on outputs that will differ from the source's.
 
     Args:
         backbone: A Swin; its ``img_size`` tells the maps.

@@ -62,7 +62,7 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
 
 
 def identify(file: Path) -> str | None:
-    """What a file is that cannot be read as a checkpoint, if known."""
+    """The kind of a file that cannot be read as a checkpoint, if known."""
     with file.open('rb') as opened:
         start = opened.read(64)
     for first, what in STARTS.items():

@@ -116,7 +116,7 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
 
 
 def reason(unused: list[str]) -> list[str]:
-    """What the layers that only the checkpoint has are of, if known."""
+    """The kind of model that has the layers which only the checkpoint has, if known."""
     return [f'the checkpoint is of {what}' for pattern, what in FOREIGN.items()
             if any(re.search(pattern, name) for name in unused)][:1]
 

@@ -192,7 +192,7 @@ def _named(function: Any, module: str, name: str) -> Callable:
 
 
 def _method(owner: Any, name: str) -> Any:
-    """What `getattr` is used for in mmengine's checkpoints, and nothing else."""
+    """`getattr` on the classes for which mmengine's checkpoints need it, and on no others."""
     if not (owner is HistoryBuffer or owner is OneCycleParamScheduler) or name.startswith('__'):
         raise UnpicklingError(f"Unsupported global: getattr of {owner!r}, '{name}'")
     return getattr(owner, name)

@@ -1,4 +1,4 @@
-"""How mmengine's runners read checkpoints: as data, never as code.
+"""Let mmengine's runners read checkpoints as data, never as code.
 
 mmengine 0.10 reads a file unsafely with torch < 2.6, and later whenever it needs code. Unlike the
 rest of the package this needs mmengine with OpenCV.

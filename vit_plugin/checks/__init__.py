@@ -1,4 +1,4 @@
-"""What is checked before the first iteration; needs mmengine with OpenCV."""
+"""Checks before the first iteration; needs mmengine with OpenCV."""
 from .hook import CheckHook
 
 __all__ = ['CheckHook']

@@ -78,7 +78,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def first_difference(trained: Sequence[str], classes: Sequence[str]) -> str:
-    """Where the names begin to differ, if the lists are long."""
+    """The first place where the names differ, if the lists are long."""
     for i, (one, other) in enumerate(zip(trained, classes)):
         if one != other and i >= 10:
             return f' (class {i} is {one!r} there, {other!r} here)'

@@ -74,7 +74,7 @@ class CheckHook(Hook):
 
 
 def stage_of(runner: Runner) -> str:
-    """What runs: an optimizer is built for training alone, and a loop for what runs alone."""
+    """``'train'``, ``'val'`` or ``'test'``: the runner builds an optimizer for training alone."""
     if isinstance(runner.optim_wrapper, OptimWrapper):
         return 'train'
     return 'test' if isinstance(runner._test_loop, BaseLoop) else 'val'

@@ -16,7 +16,7 @@ SETTINGS = {*inspect.signature(Runner.__init__).parameters, 'runner_type', 'mode
 
 
 def check_options(cfg: Config, options: dict[str, Any]) -> list[str]:
-    """What is odd about the keys of --cfg-options; mmengine makes new settings without a word.
+    """Notes on the keys of --cfg-options that are odd; mmengine adds new settings silently.
 
     Stops at one that nothing reads, and that comes close to one that is read.
     """
@@ -54,7 +54,7 @@ def new_setting(part: Any, option: str, rest: list[str]) -> list[str]:
 
 
 def check_settings(cfg: Config) -> list[str]:
-    """What settings that belong together say against each other."""
+    """Notes on settings that contradict each other."""
     notes = []
     model = cfg.get('model') or {}
     backbone = model.get('backbone') or {}

@@ -32,7 +32,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """What changes a config."""
+    """Add the options that change a config."""
     parser.add_argument('--data-root', help='folder of the data, for all data sets')
     parser.add_argument('--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
                         help='change settings, e.g. optim_wrapper.optimizer.lr=1e-3')

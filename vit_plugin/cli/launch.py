@@ -1,4 +1,4 @@
-"""What training and testing share: checkpoints, the runner, several processes."""
+"""Parts of training and testing: checkpoints, the runner, several processes."""
 import gc
 import os
 from collections.abc import Iterable, Iterator

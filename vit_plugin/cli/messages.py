@@ -1,4 +1,4 @@
-"""What the tools say when something goes wrong: one message with the next step.
+"""Errors of the commands: one message with the next step.
 
 The traceback of a known error goes to ``traceback.txt`` in the work dir; ``--debug`` shows it
 instead of the message. An unknown error keeps its traceback.

@@ -128,7 +128,7 @@ def set_resume(cfg: Config, checkpoint: str) -> list[str]:
 
 
 def how_to_resume(work_dir: str | None) -> str:
-    """What to do after Ctrl-C."""
+    """The message after Ctrl-C: the command that goes on."""
     found = find_checkpoint(Path(work_dir))[0] if work_dir else None
     if found is None:
         return 'There is no checkpoint yet: the same command starts again.'

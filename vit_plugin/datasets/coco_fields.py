@@ -1,4 +1,4 @@
-"""What an entry of a COCO file lacks, and follows from the rest of it."""
+"""Fields that entries of a COCO file lack, and that follow from the rest of it."""
 from typing import Any
 
 from pycocotools import mask as masks

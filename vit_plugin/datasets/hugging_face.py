@@ -75,7 +75,7 @@ class HuggingFaceImages(PackedImages):
         return table
 
     def load(self) -> Any:
-        """What the library makes of the source: one split, or a dict of several."""
+        """The source as loaded by ``datasets``: one split, or a dict of several."""
         import datasets
         try:
             written = (Path(self.source, name) for name in ('state.json', 'dataset_dict.json'))

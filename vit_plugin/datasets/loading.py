@@ -146,7 +146,7 @@ def pixel_limit(limit: float | None) -> Iterator[None]:
 
 
 def describe_size(path: str, error: Image.DecompressionBombError) -> str:
-    """What Pillow's error means, and what to do."""
+    """Pillow's error in the user's terms, with what helps."""
     pixels, limit = map(int, re.findall(r'\d+', str(error))[:2])
     return (f"the image '{path}' has {pixels:,} pixels, more than the limit of {limit:,} "
             "(Pillow's, or max_pixels), which guards against small files that fill the memory: "

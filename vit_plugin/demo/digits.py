@@ -81,7 +81,7 @@ class Run:
             self.process.terminate()
 
     def scalars(self) -> list[dict]:
-        """What mmengine logged in the newest start of this run."""
+        """The scalars that mmengine logged in the newest start of this run."""
         logs = [path for path in self.work_dir.glob('*/vis_data/scalars.json')
                 if path.stat().st_mtime >= self.started]
         lines = max(logs).read_text().splitlines() if logs else []

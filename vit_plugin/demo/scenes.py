@@ -31,7 +31,7 @@ class DenseRun(Run):
     """A run of any task: its accuracy is that of classes, AP50 of boxes, or mIoU."""
 
     def metrics(self) -> dict[str, float]:
-        """What the last validation reported, in percent; nothing where there was none."""
+        """Metrics of the last validation in percent; empty where there was none."""
         reports = [entry for entry in self.scalars() if METRICS.keys() & entry.keys()]
         return {name: reports[-1][name] * factor for name, factor in METRICS.items()
                 if reports and name in reports[-1]}

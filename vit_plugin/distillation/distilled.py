@@ -22,7 +22,7 @@ from .teacher import TOOLKITS, build_teacher
 
 
 class DistilledModel(BaseModel):
-    """What makes a model of mmpretrain, mmdet or mmseg learn from teachers too; a mixin.
+    """Mixin: a model of mmpretrain, mmdet or mmseg that learns from teachers, too.
 
     ::
 
@@ -94,7 +94,7 @@ class DistilledModel(BaseModel):
                             'to None')
 
     def open_store(self, teacher: Teacher, config: Any) -> StoredOutputs | None:
-        """Where the outputs of a teacher are kept, if they are."""
+        """The store of a teacher's outputs, if its config names a folder for them."""
         folder = config.get('store') if isinstance(config, dict) else None
         if not folder:
             return None

@@ -1,4 +1,4 @@
-"""How the outputs of a teacher are kept on disk."""
+"""Encodings of a teacher's outputs on disk."""
 from math import log
 from typing import Protocol
 

@@ -1,4 +1,4 @@
-"""What the student learns from the teacher: DeiT, section 4, equations 2 and 3."""
+"""Soft and hard distillation: DeiT, section 4, equations 2 and 3."""
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""What of a student is compared with what of a teacher, by which loss."""
+"""Pairs of outputs, a student's and a teacher's, and the loss between them."""
 from collections.abc import Sequence
 from inspect import signature
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from .losses import Distillation
 from .probe import probe, probe_shape, student_size
 from .taps import Tap, as_map, find_module, is_channels_last
 
-# What a loss's config says to the mechanism, not to the loss.
+# Keys of a loss's config that choose what it compares; the loss itself does not take them.
 PLACES = ('student', 'teacher', 'of')
 
 
@@ -195,7 +195,7 @@ def width(x: Tensor) -> int:
 
 
 def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module) -> Tap:
-    """What a loss compares of a model: what its config says, or else the obvious.
+    """The output of a model that a loss compares: the one its config names, or else a default.
 
     Of scores: a classifier's last ones, the distillation token's where there is one, and those of
     a segmentor's ``decode_head.conv_seg``. Of maps: a classifier's backbone, else the neck or,

@@ -95,7 +95,7 @@ def check_size(resize: int | Sequence[int]) -> tuple[int, int]:
 
 
 def find_normalisation(preprocessor: Any) -> Normalisation | None:
-    """What a data preprocessor of any toolkit does; ``None`` where it does not normalise."""
+    """The normalisation by a data preprocessor of any toolkit; ``None`` where there is none."""
     if not hasattr(preprocessor, 'mean'):
         return None
     return Normalisation(preprocessor.mean, preprocessor.std, flips(preprocessor))
@@ -108,7 +108,7 @@ def flips(preprocessor: Any) -> bool:
 
 
 def of_library(model: nn.Module) -> Normalisation | None:
-    """What timm or Hugging Face know of a model, bare or in mmpretrain's wrapper: RGB always."""
+    """The normalisation of a model of timm or Hugging Face, bare or in mmpretrain's wrapper."""
     model = getattr(model, 'model', getattr(model, 'timm_model', model))
     timm = getattr(model, 'pretrained_cfg', None)
     if timm and timm.get('mean'):
@@ -118,7 +118,7 @@ def of_library(model: nn.Module) -> Normalisation | None:
 
 
 def of_hugging_face(name: str) -> Normalisation | None:
-    """What ``preprocessor_config.json`` in a folder, or of a model on the hub, says."""
+    """The normalisation in the ``preprocessor_config.json`` of a folder or a model on the hub."""
     from transformers import AutoImageProcessor
     try:
         processor = AutoImageProcessor.from_pretrained(name)

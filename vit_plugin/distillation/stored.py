@@ -180,7 +180,7 @@ class StoredOutputs:
 
 
 def encoding_for(losses: Sequence[Distillation], width: int) -> Encoding:
-    """How outputs (B, width) are kept for these losses."""
+    """The encoding of outputs (B, width) for these losses."""
     if len(losses) == 1 and isinstance(losses[0], ScoreDistillation) and width <= 2**16:
         return TopScores(width, losses[0])
     return Vector(width)
@@ -199,7 +199,7 @@ def find_draws(data_samples: Any, batch: int) -> tuple[list[Any], int]:
 
 
 def mixes_of(data_preprocessor: nn.Module) -> list[str]:
-    """What a data preprocessor of any toolkit does to the images of a batch together."""
+    """Names of the augmentations by which a data preprocessor mixes the images of a batch."""
     found = getattr(data_preprocessor, 'batch_augments', None)
     augments = getattr(found, 'augments', found) or ()
     return [type(augment).__name__ for augment in augments if augment is not None]

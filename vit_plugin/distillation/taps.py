@@ -1,4 +1,4 @@
-"""What modules inside a model put out, while it runs."""
+"""Outputs of the modules inside a model, taken while it runs."""
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""How long training waits for its data, and what to do about it."""
+"""A hook that measures how long training waits for its data, and says what helps."""
 import logging
 import math
 import os

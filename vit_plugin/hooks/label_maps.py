@@ -112,7 +112,7 @@ def load_labels(dataset: Any, index: int, load: Any) -> np.ndarray:
 
 
 def describe(dataset: Any, paths: list[str]) -> str:
-    """What is wrong with a data set without labels, and the usual cause."""
+    """The message on a data set without labels, with the usual cause."""
     values = sorted({value for path in paths for value in stored_values(path)})
     text = (f'all pixels of all {len(dataset)} label maps are ignored, so that there is nothing to '
             f"learn. The first is '{paths[0]}'; {len(paths)} of them have the values {values[:10]}")

@@ -61,12 +61,12 @@ def recompute(out: Tensor, x: Tensor, weight: Tensor | None, bias: Tensor | None
 
 
 def memory_of(tensor: Tensor) -> tuple[int, int, int]:
-    """What tells a tensor and views of all of it from others, and from what they were before."""
+    """Address, size and version: equal for a tensor and whole views of it, until one changes."""
     return tensor.data_ptr(), tensor.numel(), tensor._version
 
 
 def note(tensor: Tensor) -> Noted:
-    """What `unchanged` needs: torch itself does not watch what goes through hooks."""
+    """A tensor and its version, for `unchanged`: torch does not watch what hooks return."""
     return tensor.detach(), tensor._version
 
 

@@ -1,4 +1,4 @@
-"""Where the tokens of a DeiT look."""
+"""Pictures of the attention of a DeiT's tokens."""
 from functools import reduce
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the pictures have in common: grids of axes, heat maps over images, titles."""
+"""Parts of all pictures: grids of axes, heat maps over images, titles."""
 from pathlib import Path
 from typing import Any
 

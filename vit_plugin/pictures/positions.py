@@ -1,4 +1,4 @@
-"""What a model has learnt about places: DeiT's position embedding, Swin's bias tables."""
+"""Pictures of learnt positions: DeiT's position embedding, Swin's bias tables."""
 from typing import Any
 
 import numpy as np

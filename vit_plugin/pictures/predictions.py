@@ -1,4 +1,4 @@
-"""What a model predicts, beside the ground truth: boxes and masks, label maps, or classes."""
+"""Predictions beside the ground truth: boxes and masks, label maps, or classes."""
 from dataclasses import dataclass
 from math import ceil, sqrt
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a picture shows: a model with its weights, and images as that model sees them."""
+"""The subject of a picture: a model with its weights, and images as that model sees them."""
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass

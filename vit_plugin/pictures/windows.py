@@ -1,4 +1,4 @@
-"""Where the windows of a Swin look."""
+"""Pictures of the attention inside a Swin's windows."""
 from dataclasses import dataclass
 from typing import Any
 

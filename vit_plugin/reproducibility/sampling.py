@@ -141,7 +141,7 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def get_data_info(self, draw: Draw) -> dict:
-        """What the data set knows of a sample before it is loaded."""
+        """The data set's entry of a sample, before it is loaded."""
         return self.dataset.get_data_info(draw.sample)
 
     @property

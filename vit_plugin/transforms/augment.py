@@ -31,7 +31,7 @@ class RandAugment(stock.RandAugment):
 
     @cache_randomness
     def random_policy_indices(self) -> list[int]:
-        """What NumPy's choice, which mmpretrain calls, does with the same random numbers."""
+        """As NumPy's choice, which mmpretrain calls, with the same random numbers."""
         return list(np.random.randint(0, len(self.transforms), size=(self.num_policies,)))
 
     def transform(self, results: dict) -> dict | None:

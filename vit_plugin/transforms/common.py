@@ -1,4 +1,4 @@
-"""What the fast transforms of all toolkits share; it needs mmcv."""
+"""Fast transforms that all toolkits share; needs mmcv."""
 import cv2
 import numpy as np
 from mmcv.transforms import RandomFlip as StockFlip

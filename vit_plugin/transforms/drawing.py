@@ -68,7 +68,7 @@ def check(transform: Any) -> None:
 
 
 def draw_steps(transform: Any, shape: tuple[int, int]) -> list[Step]:
-    """What a transform does to an image of this shape."""
+    """Draw the steps of a transform for an image of this shape."""
     if isinstance(transform, StockFlip):
         direction = transform._choose_direction()
         return [direction and ('flip', direction)]

@@ -24,7 +24,7 @@ REDUCTIONS = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
 
 
 class Frame(NamedTuple):
-    """What the header of a JPEG file says; ``offset`` is the place of the number of rows."""
+    """The header of a JPEG file; ``offset`` is the place of the number of rows."""
 
     height: int
     width: int

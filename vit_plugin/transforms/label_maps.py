@@ -1,4 +1,4 @@
-"""What the file of a label map holds, before 8 bits are made of it."""
+"""Label maps as their files store them, before they become 8 bits."""
 import os
 import re
 

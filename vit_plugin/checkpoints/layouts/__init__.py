@@ -114,7 +114,7 @@ def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]
 
 
 def find_backbones(keys: Mapping[str, None]) -> dict[str, Layout]:
-    """What stands in front of each backbone, and its layout: the first that fits."""
+    """The layout of each backbone, the first that fits, by the prefix of its keys."""
     found: dict[str, Layout] = {}
     for layout in LAYOUTS:
         first, *others = layout.signature

@@ -90,10 +90,10 @@ def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def heads_beside(prefix: str) -> tuple[str, tuple[str, ...]]:
-    """Where the classification heads of the model under ``swin.``, ``deit.`` or ``vit.`` are.
+    """The classification heads of the model under ``swin.``, ``deit.`` or ``vit.``.
 
     Returns:
-        What stands in front of them, and the starts of their keys; none for another prefix.
+        Their prefix, and the starts of their keys; none for another model.
     """
     for model in ('swin.', 'deit.', 'vit.'):
         if prefix.endswith(model):
