@@ -14,7 +14,7 @@ INTERPOLATION = ('bilinear', 'bicubic')
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """Of both architectures.
+    """Options of both architectures.
 
     Attributes:
         qkv_bias: Whether queries, keys and values have a bias.
@@ -52,7 +52,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class SwinVariant(Variant):
-    """Of `SwinTransformer`.
+    """Options of `SwinTransformer`.
 
     Attributes:
         mlp_ratio: Channels of the MLP's hidden layer over those of the block.
@@ -77,7 +77,7 @@ class SwinVariant(Variant):
 
 @dataclass(frozen=True, kw_only=True)
 class ViTVariant(Variant):
-    """Of `DeiT` and `DistilledDeiT`.
+    """Options of `DeiT` and `DistilledDeiT`.
 
     Attributes:
         proj_bias: Whether the projection after the attention has a bias.

@@ -121,7 +121,7 @@ def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
 
 
 def timm_imagenet(size: int, prefetcher: bool = False) -> Pipeline:
-    """As DeiT's code calls it; or as timm's loader, which erases and normalises on the GPU."""
+    """timm's transforms as DeiT's code calls them, or as timm's loader, which ends on the GPU."""
     from timm.data import create_transform
     options: dict[str, Any] = dict(use_prefetcher=True)
     if not prefetcher:

@@ -131,7 +131,7 @@ def build_pairs(student: nn.Module, teachers: Sequence[Teacher],
 
 def teachers_of(config: dict[str, Any] | Distillation,
                 teachers: Sequence[Teacher]) -> Sequence[Teacher]:
-    """Those of the teachers that a loss is for: all, or the one whose number is ``of``."""
+    """The teachers that a loss is for: all, or the one whose number is ``of``."""
     number = config.get('of') if isinstance(config, dict) else None
     if number is None:
         return teachers

@@ -1,4 +1,4 @@
-"""From the student's pixels to those that its teacher was trained on."""
+"""The change from the student's pixels to those that its teacher was trained on."""
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from vit_plugin.errors import UserError
 
 
 class Normalisation(NamedTuple):
-    """Of raw pixels from 0 to 255, with the channels in the order after ``flip``."""
+    """Mean and deviation of pixels from 0 to 255, with the channels in the order after ``flip``."""
 
     mean: Tensor
     std: Tensor

@@ -64,7 +64,7 @@ class StoredOutputs:
                             'iterations of a run: store these in another folder')
 
     def outputs(self, x: Tensor, data_samples: Any) -> dict[str, list[Tensor]]:
-        """As `Teacher.outputs`; the samples say which drawings of the data set they are."""
+        """The outputs of `Teacher.outputs`, looked up by the draws that the samples name."""
         draws, size = find_draws(data_samples, len(x))
         seen = None
         if not self.encodings:
@@ -206,7 +206,7 @@ def mixes_of(data_preprocessor: nn.Module) -> list[str]:
 
 
 def checksums(records: np.ndarray) -> np.ndarray:
-    """Of each record (B,), without its own."""
+    """The checksum of each record, (B,), without the record's own."""
     return np.array([zlib.crc32(record.tobytes()[4:]) for record in records], np.uint32)
 
 

@@ -1,4 +1,4 @@
-"""From what a config says of a teacher to the teacher."""
+"""Building teachers from their configs."""
 from copy import deepcopy
 from os import PathLike
 from pathlib import Path

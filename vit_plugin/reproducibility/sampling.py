@@ -146,7 +146,7 @@ class SeededDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """The data set's."""
+        """``metainfo`` of the data set."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:

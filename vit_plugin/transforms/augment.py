@@ -157,7 +157,7 @@ def translate(operation: Any, image: np.ndarray) -> np.ndarray:
 
 
 def cubic_weights(x: float) -> np.ndarray:
-    """Of pixels at -1, 0, 1, 2 for a place 0 <= x < 1: cubic convolution with OpenCV's a=-0.75."""
+    """(1, 4) weights of the pixels at -1, 0, 1, 2 for a place 0 <= x < 1, with OpenCV's a=-0.75."""
     near, far = np.array([x, 1 - x]), np.array([1 + x, 2 - x])
     near = (1.25 * near - 2.25) * near**2 + 1
     far = -0.75 * (((far - 5) * far + 8) * far - 4)

@@ -104,21 +104,21 @@ def moving(matrix: Callable[[Any, tuple[int, int]], np.ndarray]) -> Callable:
 
 
 def shear(operation: Any, shape: tuple[int, int]) -> np.ndarray:
-    """As mmcv's ``imshear``."""
+    """(2, 3) matrix of mmcv's ``imshear``."""
     matrix = np.eye(2, 3)
     matrix[(0, 1) if operation.direction == 'horizontal' else (1, 0)] = draw(operation)
     return matrix
 
 
 def translate(operation: Any, shape: tuple[int, int]) -> np.ndarray:
-    """As mmcv's ``imtranslate``."""
+    """(2, 3) matrix of mmcv's ``imtranslate``."""
     matrix, axis = np.eye(2, 3), int(operation.direction == 'vertical')
     matrix[axis, 2] = shape[1 - axis] * draw(operation)
     return matrix
 
 
 def rotate(operation: Any, shape: tuple[int, int]) -> np.ndarray:
-    """As mmcv's ``imrotate``."""
+    """(2, 3) matrix of mmcv's ``imrotate``."""
     angle = operation.random_magnitude() if operation.angle is None else operation.angle
     centre = operation.center or ((shape[1] - 1) / 2, (shape[0] - 1) / 2)
     return cv2.getRotationMatrix2D(centre, -operation.random_negative(angle), operation.scale)

@@ -100,12 +100,12 @@ class LazyMasks(BitmapMasks):
 
     def rescale(self, scale: float | tuple[int, int], interpolation: str = 'nearest'
                 ) -> BitmapMasks:
-        """By a factor, or as large as possible within (width, height)."""
+        """Resize by a factor, or to the largest size within (width, height)."""
         width, height = mmcv.rescale_size((self.width, self.height), scale)
         return self.resize((height, width), interpolation)
 
     def flip(self, flip_direction: str = 'horizontal') -> BitmapMasks:
-        """In the direction ``'horizontal'``, ``'vertical'`` or ``'diagonal'``, which is both."""
+        """Flip: ``'horizontal'``, ``'vertical'`` or ``'diagonal'``, which is both."""
         rows = self.rows if flip_direction == 'horizontal' else self.rows[::-1]
         columns = self.columns if flip_direction == 'vertical' else self.columns[::-1]
         return LazyMasks(self.parts, rows, columns)
