@@ -87,6 +87,11 @@ class Run:
         lines = max(logs).read_text().splitlines() if logs else []
         return [json.loads(line) for line in lines if line.endswith('}')]
 
+    def result(self) -> dict:
+        """Its seed, time and command."""
+        return dict(seed=self.seed, seconds=round(self.seconds, 1),
+                    command=' '.join(self.command()[1:]))
+
     def step(self) -> int:
         """The iteration it has reached."""
         return max((entry['step'] for entry in self.scalars()), default=0)
@@ -147,30 +152,38 @@ def train(runs: list[Run], title: str) -> None:
                 run.stop()
 
 
+def mean_of(values: list[float]) -> str:
+    """Mean ± standard deviation over the seeds, in percent."""
+    spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values):.1f}{spread} %'
+
+
+def write_table(folder: Path, name: str, head: list[str], rows: list[list[str]],
+                results: list[dict]) -> None:
+    """Print a table, and write it as ``name``.md, and the ``results`` of all runs as .json."""
+    table = Table(*head)
+    for cells in rows:
+        table.add_row(*cells)
+    (folder / f'{name}.md').write_text(''.join(
+        f'| {" | ".join(cells)} |\n' for cells in (head, ['---'] * len(head), *rows)))
+    (folder / f'{name}.json').write_text(json.dumps(results, indent=1))
+    console.print(table)
+
+
 def report(teacher: Run, students: list[Run], folder: Path) -> None:
     """Print the table, and write it as results.md and results.json, and curves.png."""
-    rows = [('ConvNet teacher', [teacher])]
-    rows += [(title, [run for run in students if run.config == config])
-             for config, title in STUDENTS.items()]
-    table = Table('model', 'labelled images', 'accuracy', 'seeds', 'seconds each')
-    markdown = ['| model | labelled images | accuracy | seeds | seconds each |',
-                '|---|---|---|---|---|']
-    results = []
-    for title, runs in rows:
-        last = [run.accuracies()[-1][1] for run in runs]
-        spread = f' ± {statistics.stdev(last):.1f}' if len(last) > 1 else ''
+    models = [('ConvNet teacher', [teacher])]
+    models += [(title, [run for run in students if run.config == config])
+               for config, title in STUDENTS.items()]
+    rows, results = [], []
+    for title, runs in models:
         images = IMAGES['teacher' if runs == [teacher] else 'student'].stop * 10
-        cells = [title, f'{images:,}', f'{statistics.mean(last):.1f}{spread} %', str(len(runs)),
-                 f'{statistics.mean(run.seconds for run in runs):.0f}']
-        table.add_row(*cells)
-        markdown.append(f'| {" | ".join(cells)} |')
-        results += [dict(model=title, seed=run.seed, seconds=round(run.seconds, 1),
-                         accuracies=run.accuracies(), command=' '.join(run.command()[1:]))
-                    for run in runs]
-    (folder / 'results.md').write_text('\n'.join(markdown) + '\n')
-    (folder / 'results.json').write_text(json.dumps(results, indent=1))
+        rows.append([title, f'{images:,}', mean_of([run.accuracies()[-1][1] for run in runs]),
+                     str(len(runs)), f'{statistics.mean(run.seconds for run in runs):.0f}'])
+        results += [dict(model=title, **run.result(), accuracies=run.accuracies()) for run in runs]
     plot(students, folder / 'curves.png')
-    console.print(table)
+    write_table(folder, 'results', ['model', 'labelled images', 'accuracy', 'seeds',
+                                    'seconds each'], rows, results)
     console.print(f'Accuracy on {10 * (500 - IMAGES["val"].start):,} validation images, mean ± '
                   f'standard deviation over the seeds. Written to {folder}/: results.md, '
                   'results.json, curves.png; each run has a folder with its log there.')

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
-from rich.table import Table
 
-from .digits import IMAGES, Run, console, options, train
+from .digits import IMAGES, Run, console, options, train, write_table
 
 CELL = 48  # pixels; a scene has 2x2 of them
 SIZE = 2 * CELL
@@ -144,20 +143,15 @@ def to_coco(scenes: list) -> dict:
 
 def report(runs: list[DenseRun], work_dir: Path) -> None:
     """Print the table, and write it as dense.md and dense.json."""
-    table = Table('model', 'Swin from', 'metric', 'value', 'seconds')
-    markdown = ['| model | Swin from | metric | value | seconds |', '|---|---|---|---|---|']
+    rows = []
     for run in runs:
         start = 'random weights' if run.options.get('model.backbone.init_cfg', '') is None \
             else 'single digits'
-        for name, value in run.metrics().items():
-            cells = [run.config, start, name, f'{value:.1f} %', f'{run.seconds:.0f}']
-            table.add_row(*cells)
-            markdown.append(f'| {" | ".join(cells)} |')
-    (work_dir / 'dense.md').write_text('\n'.join(markdown) + '\n')
-    (work_dir / 'dense.json').write_text(json.dumps(
-        [dict(work_dir=run.work_dir.name, seconds=round(run.seconds, 1), **run.metrics(),
-              command=' '.join(run.command()[1:])) for run in runs], indent=1))
-    console.print(table)
+        rows += [[run.config, start, name, f'{value:.1f} %', f'{run.seconds:.0f}']
+                 for name, value in run.metrics().items()]
+    write_table(work_dir, 'dense', ['model', 'Swin from', 'metric', 'value', 'seconds'], rows,
+                [dict(work_dir=run.work_dir.name, **run.result(), **run.metrics())
+                 for run in runs])
 
 
 def run_scenes(work_dir: Path, iterations: int | None = None) -> None:

@@ -9,7 +9,6 @@ Each with and without the teacher: the same student, the same steps, several see
 Weights of the losses are their defaults, which are published ones. The Swin's learning rate, of
 two, was chosen without a teacher on seed 10; nothing else was chosen by results.
 """
-import json
 import shutil
 import statistics
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.table import Table
 
 from vit_plugin.errors import UserError
 
-from .digits import Run, console, options, train, write_images
+from .digits import Run, console, mean_of, options, train, write_images, write_table
 from .scenes import DenseRun
 
 ITERATIONS = {'teacher_resnet': 300, 'swin_unlabelled': 200, 'swin_few': 150,
@@ -117,22 +115,13 @@ def larger_rows(work_dir: Path, seeds: int, task: str, loss: str, title: str,
 
 def report(rows: list[Row], work_dir: Path) -> None:
     """Print the table, and write it as teachers.md and teachers.json."""
-    head = ('student', 'metric', 'value', 'seeds', 'seconds each', 'with − without')
-    table, markdown = Table(*head), [f'| {" | ".join(head)} |', '|---' * len(head) + '|']
-    for row in rows:
-        for metric in row.runs[0].metrics():
-            values = row.values(metric)
-            spread = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
-            seconds = statistics.mean(run.seconds for run in row.runs)
-            cells = [row.title, metric, f'{statistics.mean(values):.1f}{spread} %',
-                     str(len(values)), f'{seconds:.0f}', row.verdict(metric)]
-            table.add_row(*cells)
-            markdown.append(f'| {" | ".join(cells)} |')
-    (work_dir / 'teachers.md').write_text('\n'.join(markdown) + '\n')
-    (work_dir / 'teachers.json').write_text(json.dumps(
-        [dict(model=row.title, seed=run.seed, seconds=round(run.seconds, 1), **run.metrics(),
-              command=' '.join(run.command()[1:])) for row in rows for run in row.runs], indent=1))
-    console.print(table)
+    cells = [[row.title, metric, mean_of(row.values(metric)), str(len(row.runs)),
+              f'{statistics.mean(run.seconds for run in row.runs):.0f}', row.verdict(metric)]
+             for row in rows for metric in row.runs[0].metrics()]
+    write_table(work_dir, 'teachers', ['student', 'metric', 'value', 'seeds', 'seconds each',
+                                       'with − without'], cells,
+                [dict(model=row.title, **run.result(), **run.metrics())
+                 for row in rows for run in row.runs])
     console.print('Mean ± standard deviation over the seeds. "helped": every seed with the teacher '
                   'is better than every seed without; "may be chance": only their mean is.')
 
