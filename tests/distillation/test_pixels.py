@@ -90,6 +90,19 @@ def test_what_is_given_stays(checkpoint: Path) -> None:
                                teacher.model(raw.float()), rtol=1e-3, atol=1e-3)
 
 
+def test_data_preprocessor_that_mmpretrain_has_used(checkpoint: Path) -> None:
+    """It writes its ``type`` and ``batch_augments`` into the config that it is given."""
+    pixels = dict(IMAGENET, to_rgb=True, num_classes=2)
+    mixup = dict(augments=[dict(type='Mixup', alpha=0.8)])
+    MODELS.build(dict(type='mmpretrain.ImageClassifier', backbone=dict(type='ResNet', depth=18),
+                      data_preprocessor=pixels, train_cfg=mixup))
+    assert {'type', 'batch_augments'} <= pixels.keys()
+    config = dict(type='torchvision.models.resnet18', checkpoint=None, data_preprocessor=pixels)
+    teacher, raw = build_teacher(config, preprocessor()), raw_images()
+    own = MODELS.build(dict(type='mmpretrain.ClsDataPreprocessor', **IMAGENET, to_rgb=True))
+    torch.testing.assert_close(teacher(raw.float()), teacher.model(own({'inputs': raw})['inputs']))
+
+
 @pytest.mark.parametrize('kind', ['ImageClassifier', 'to_rgb alone', 'Hugging Face'])
 def test_silent_teacher_of_a_normalised_student_is_refused(
         kind: str, checkpoint: Path, hugging_face: Any) -> None:

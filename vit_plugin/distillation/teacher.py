@@ -1,4 +1,5 @@
 """Building teachers from their configs."""
+from collections.abc import Sequence
 from copy import deepcopy
 from os import PathLike
 from pathlib import Path
@@ -88,11 +89,15 @@ def build_model(config: dict[str, Any]) -> nn.Module:
         bare = MODELS.build(config)
         config = dict(data_preprocessor=pixels)
     if config.get('data_preprocessor'):
-        pixels = dict(config['data_preprocessor'])
-        pixels.pop('type', None)
-        pixels.setdefault('bgr_to_rgb', pixels.pop('to_rgb', False))
-        bare.data_preprocessor = ImgDataPreprocessor(**pixels)
+        bare.data_preprocessor = build_normalisation(**config['data_preprocessor'])
     return bare
+
+
+def build_normalisation(mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
+                        to_rgb: bool = False, bgr_to_rgb: bool = False, rgb_to_bgr: bool = False,
+                        **_: Any) -> ImgDataPreprocessor:
+    """The normalisation of any toolkit's data preprocessor; the rest of it concerns batches."""
+    return ImgDataPreprocessor(mean, std, bgr_to_rgb=to_rgb or bgr_to_rgb, rgb_to_bgr=rgb_to_bgr)
 
 
 class Function(nn.Module):
