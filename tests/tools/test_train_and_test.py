@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from tests.conftest import needs
 
@@ -128,13 +129,16 @@ def test_every_backbone_in_every_toolkit(
     work = tmp_path / 'work'
     tool('train', config, '--work-dir', work, '--cfg-options', 'randomness.seed=0')
     assert ''.join(capfd.readouterr()).count(metric) == 2  # after 2 and after 4 iterations
+    trained = (work / config.name).read_bytes()
     tool('test', config, work / 'iter_4.pth', '--work-dir', work, '--out', work / 'out.pkl')
+    assert (work / config.name).read_bytes() == trained
     assert ''.join(capfd.readouterr()).count(metric) == 1
     assert len(pickle.loads((work / 'out.pkl').read_bytes())) == count
 
 
 def test_resume_goes_on_from_the_last_checkpoint(tool: Callable[..., None], tmp_path: Path,
-                                                 image_folder: Path) -> None:
+                                                 image_folder: Path,
+                                                 capfd: pytest.CaptureFixture) -> None:
     config, work = tmp_path / 'resume_deit.py', tmp_path / 'work'
     config.write_text(classification('DeiT', image_folder))
     tool('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_iters=2')
@@ -142,7 +146,10 @@ def test_resume_goes_on_from_the_last_checkpoint(tool: Callable[..., None], tmp_
     assert (work / 'last_checkpoint').read_text().endswith('iter_4.pth')
     tool('train', config, '--work-dir', work, '--resume', work / 'iter_2.pth', '--no-validate',
          '--auto-scale-lr', '--cfg-options', 'train_cfg.max_iters=3',
-         'default_hooks.checkpoint.interval=1')
+         'default_hooks.checkpoint.interval=1', 'optim_wrapper.accumulative_counts=2')
+    assert 'LR is set based on batch size of 1.0' in ''.join(capfd.readouterr())
+    kept = Config.fromfile(work / config.name).auto_scale_lr  # from which another run may start
+    assert kept == dict(base_batch_size=2, enable=True)
     steps = torch.load(work / 'iter_3.pth', weights_only=False)['optimizer']['state'][0]['step']
     assert int(steps) == 3
 

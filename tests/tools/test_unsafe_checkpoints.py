@@ -121,6 +121,13 @@ def test_trusted_code_is_run(way: str, tool: Callable[..., None], config: Path, 
     assert executed.exists()
 
 
+def test_config_can_trust(tool: Callable[..., None], config: Path, unsafe: Path, executed: Path
+                          ) -> None:
+    tool(*arguments('load_from', config, unsafe), 'default_hooks.check.type=vit_plugin.CheckHook',
+         'default_hooks.check.trust_checkpoint=True')
+    assert executed.exists()
+
+
 def test_trust_is_in_one_file_alone(stopped: Run, config: Path, unsafe: Path, trained: Path,
                                     executed: Path) -> None:
     said = stopped(*arguments('model.head.init_cfg', config, unsafe), f'load_from={trained}',

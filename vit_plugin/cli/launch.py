@@ -90,7 +90,8 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
     read_as_data()  # what models load when they are built
     check_work_dir(cfg.work_dir)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
-    check_hook(runner).trust_checkpoint = trust  # in no config, so that it is not kept
+    if trust:
+        check_hook(runner).trust_checkpoint = True  # in no config, so that it is not kept
     for note in notes:
         runner.logger.warning(note)
     return runner
@@ -106,16 +107,20 @@ def check_hook(runner: Runner) -> CheckHook:
 
 
 @contextmanager
-def former_config(cfg: Config) -> Iterator[None]:
-    """Put the config file of an earlier run back if this one ends; mmengine has replaced it."""
+def former_config(cfg: Config, always: bool = False) -> Iterator[None]:
+    """Put the config file of an earlier run back, which mmengine's runner replaces.
+
+    After an error, or ``always``.
+    """
     path = Path(cfg.work_dir, Path(cfg.filename).name)
-    former = path.read_bytes() if path.is_file() else None
+    former = path.read_bytes() if is_main_process() and path.is_file() else None
+    failed = True
     try:
         yield
-    except BaseException:
-        if former is not None:
+        failed = False
+    finally:
+        if former is not None and (failed or always):
             path.write_bytes(former)
-        raise
 
 
 def join_processes(cfg: Config) -> None:

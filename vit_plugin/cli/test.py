@@ -12,6 +12,7 @@ from .launch import (
     StudentRunner,
     build_runner,
     check_checkpoint,
+    former_config,
     join_processes,
     leave_processes,
 )
@@ -40,7 +41,8 @@ def test(args: argparse.Namespace) -> None:
     check_checkpoint(args.checkpoint)
     cfg.load_from = args.checkpoint
     join_processes(cfg)
-    runner = build_runner(cfg, args.notes, args.trust_checkpoint, StudentRunner)
+    with former_config(cfg, always=True):  # the training's
+        runner = build_runner(cfg, args.notes, args.trust_checkpoint, StudentRunner)
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 from vit_plugin.checkpoints import CheckpointError
 from vit_plugin.errors import UserError
@@ -57,12 +58,14 @@ def train(args: argparse.Namespace) -> None:
         args.notes += set_resume(cfg, args.resume)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    set_auto_scale_lr(cfg, args.auto_scale_lr)
+    if args.auto_scale_lr:
+        set_auto_scale_lr(cfg)
     if not torch.cuda.is_available():
         args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
     with former_config(cfg):
         runner = build_runner(cfg, args.notes, args.trust_checkpoint)
         check_hook(runner).check(runner, 'train')  # the hook's own time is after the optimizer's
+    count_accumulated(runner)
     try:
         runner.train()
     except CheckpointError as error:
@@ -135,12 +138,22 @@ def how_to_resume(work_dir: str | None) -> str:
     return f"The last checkpoint is '{found}': the same command with --resume goes on from it."
 
 
-def set_auto_scale_lr(cfg: Config, enable: bool) -> None:
-    """Let the learning rate follow the batch size; mmengine 0.10 leaves accumulation out."""
-    auto = cfg.get('auto_scale_lr') or {}
-    if enable and 'base_batch_size' not in auto:
+def set_auto_scale_lr(cfg: Config) -> None:
+    """Let the learning rate follow the batch size."""
+    if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
         raise UserError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the '
                         'config.')
-    if enable or auto.get('enable'):
-        auto['enable'] = True
-        auto['base_batch_size'] /= cfg.optim_wrapper.get('accumulative_counts', 1)
+    cfg.auto_scale_lr.enable = True
+
+
+def count_accumulated(runner: Runner) -> None:
+    """Let a learning rate that follows the batch size count all images of a step.
+
+    mmengine 0.10 leaves accumulation out. The config stays as it is, for later runs from it.
+    """
+    strategy = getattr(runner, 'strategy', None)  # of a FlexibleRunner
+    owner, name = (strategy, '_auto_scale_lr') if strategy else (runner, 'auto_scale_lr')
+    auto = getattr(owner, name)
+    counts = runner.cfg.optim_wrapper.get('accumulative_counts', 1)
+    if auto and auto.get('enable') and counts > 1:
+        setattr(owner, name, dict(auto, base_batch_size=auto['base_batch_size'] / counts))
