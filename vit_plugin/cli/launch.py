@@ -90,8 +90,8 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
     read_as_data()  # what models load when they are built
     check_work_dir(cfg.work_dir)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
-    if trust:
-        check_hook(runner).trust_checkpoint = True  # in no config, so that it is not kept
+    hook = check_hook(runner)
+    hook.trust_checkpoint |= trust  # in no config, so that it is not kept
     for note in notes:
         runner.logger.warning(note)
     return runner
