@@ -3,6 +3,7 @@
 Needs nothing beside Python itself, so that it also runs where everything is missing. What it
 prints can be pasted into an issue as it is.
 """
+import argparse
 import platform
 import sys
 from contextlib import suppress
@@ -11,7 +12,7 @@ from importlib import metadata
 
 from vit_plugin import __version__
 from vit_plugin.machine import gpus, processor
-from vit_plugin.toolkits import import_toolkit
+from vit_plugin.toolkits import TOOLKITS, import_toolkit
 
 # Import name -> the distributions that may bring it.
 LIBRARIES = {
@@ -28,7 +29,6 @@ LIBRARIES = {
     'timm': ('timm',),
 }
 REQUIRED = ('torch', 'mmengine')
-TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
 
 
 @dataclass
@@ -120,6 +120,8 @@ def diagnose() -> list[Finding]:
 
 def main() -> int:
     """Print what was found; return 1 when something needed is missing or broken, else 0."""
+    argparse.ArgumentParser(prog='vit-plugin doctor', description='Show what is installed, and '
+                            'whether it fits together.').parse_args()
     findings = diagnose()
     rows = [('library', 'version', 'distribution', 'status')]
     rows += [(f.library, f.version, f.distribution, f.status) for f in findings]

@@ -10,21 +10,21 @@ from typing import Any
 import mmengine.registry as mmengine_registry
 from mmengine.registry import Registry
 
-from vit_plugin.wording import did_you_mean
+from vit_plugin.wording import did_you_mean, how_to_install
 
-# What each part of the plugin needs beside torch and mmengine.
+# The module that each part of the plugin needs beside torch and mmengine.
 PARTS: dict[str, str | None] = {
     'vit_plugin.backbones': None,
     'vit_plugin.necks': None,
     'vit_plugin.optim': None,
     'vit_plugin.transforms': None,
     'vit_plugin.classification': 'mmpretrain',
-    'vit_plugin.distillation': 'opencv-python',
+    'vit_plugin.distillation': 'cv2',
     'vit_plugin.distillation.classifier': 'mmpretrain',
     'vit_plugin.detection': 'mmdet',
-    'vit_plugin.hooks': 'opencv-python',
-    'vit_plugin.checks': 'opencv-python',
-    'vit_plugin.reproducibility': 'opencv-python',
+    'vit_plugin.hooks': 'cv2',
+    'vit_plugin.checks': 'cv2',
+    'vit_plugin.reproducibility': 'cv2',
     'vit_plugin.datasets': 'mmcv',
     'vit_plugin.transforms.common': 'mmcv',
     'vit_plugin.transforms.crop': 'mmpretrain',
@@ -69,9 +69,7 @@ class PluginRegistry(Registry):
             raise ImportError(
                 f"'{name}' is not in the {self.name} registry of vit_plugin{near} "
                 f'These parts of it could not be imported:\n{reasons}\n'
-                "Install what is missing, e.g. pip install 'vit-plugin[mmpretrain]' (the "
-                "maintained distribution) or 'vit-plugin[openmmlab]' (the original one); "
-                '`python -m vit_plugin.doctor` shows what is installed.')
+                f'Install what is missing, e.g. {how_to_install("all")}.')
         return found
 
     def _import_parts(self, until: str | None = None) -> dict[str, Exception]:

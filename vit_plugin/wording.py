@@ -1,11 +1,13 @@
 """How messages word what they list."""
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib import metadata
 
-# Library -> the extra of setup.cfg that brings it.
-EXTRAS = {'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmseg', 'mlxtend': 'demo',
-          'transformers': 'mmpretrain', 'datasets': 'huggingface'}
-EVERY_TOOLKIT_BRINGS = ('cv2', 'mmcv')
+# Library -> the extra of setup.cfg that brings it. Every toolkit brings the first three.
+EXTRAS = {'cv2': 'mmpretrain', 'mmcv': 'mmpretrain', 'torchvision': 'mmpretrain',
+          'mmengine': 'mmengine', 'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmseg',
+          'transformers': 'mmpretrain', 'datasets': 'huggingface', 'mlxtend': 'demo',
+          'pytorch_grad_cam': 'demo', 'matplotlib': 'demo'}
 
 
 def missing_library(error: ModuleNotFoundError) -> str | None:
@@ -13,15 +15,33 @@ def missing_library(error: ModuleNotFoundError) -> str | None:
 
     None for a module of an installed library, and for one that the plugin does not know.
     """
-    if error.name in EXTRAS:
-        advice = f"pip install 'vit-plugin[{EXTRAS[error.name]}]'"
-    elif error.name in EVERY_TOOLKIT_BRINGS:
-        advice = ("every toolkit brings it, e.g. pip install 'vit-plugin[mmpretrain]' (or mmdet, "
-                  'mmseg)')
-    else:
+    if error.name not in EXTRAS:
         return None
-    return (f'{error.name} is needed and not installed: {advice}. `vit-plugin doctor` shows what '
-            'is installed')
+    return f'{error.name} is needed and not installed: {how_to_install(EXTRAS[error.name])}'
+
+
+def how_to_install(extra: str) -> str:
+    """The command that brings an extra of setup.cfg, without the full stop.
+
+    OpenMMLab's libraries exist in two distributions, of which the one that is there is named.
+    """
+    doctor = '. `vit-plugin doctor` shows what is installed'
+    maintained = f"pip install 'vit-plugin[{extra}]'"
+    original = "pip install 'vit-plugin[openmmlab]'"
+    if extra in ('demo', 'huggingface') or is_installed('onedl-mmengine'):
+        return maintained + doctor
+    if is_installed('mmengine') or is_installed('mmengine-lite'):
+        return f"{original} (OpenMMLab's own releases, as mmengine is here){doctor}"
+    return f"{maintained} (the maintained distribution) or {original} (OpenMMLab's own){doctor}"
+
+
+def is_installed(distribution: str) -> bool:
+    """Whether pip knows it."""
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def shorten(names: Iterable[str], count: int = 5, separator: str = ', ') -> str:

@@ -6,11 +6,13 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 import vit_plugin
 from tests.conftest import ROOT, needs
+from vit_plugin import wording
 from vit_plugin.cli import main
-from vit_plugin.cli.config import find_config, read_config
+from vit_plugin.cli.config import find_config, read_config, set_data_root
 from vit_plugin.errors import UserError
 
 
@@ -38,11 +40,10 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | None]:
 def test_every_command_has_help(name: str, command: Callable[..., int | None],
                                 capsys: pytest.CaptureFixture) -> None:
     assert callable(import_module(main.COMMANDS[name][0]).main)
-    if name != 'doctor':
-        with pytest.raises(SystemExit) as stop:
-            command(name, '--help')
-        assert stop.value.code == 0
-        assert f'usage: vit-plugin {name} ' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        command(name, '--help')
+    assert stop.value.code == 0
+    assert f'usage: vit-plugin {name} ' in capsys.readouterr().out
 
 
 def test_usage(command: Callable[..., int | None], capsys: pytest.CaptureFixture) -> None:
@@ -66,7 +67,8 @@ def test_nothing_is_imported_for_the_usage() -> None:
 @pytest.mark.parametrize(('library', 'advice'), [
     ('mmdet', "mmdet is needed and not installed: pip install 'vit-plugin[mmdet]'"),
     ('mlxtend.data', "mlxtend is needed and not installed: pip install 'vit-plugin[demo]'"),
-    ('cv2', "cv2 is needed and not installed: every toolkit brings it, e.g. pip install ")])
+    ('mmengine', "mmengine is needed and not installed: pip install 'vit-plugin[mmengine]'"),
+    ('cv2', "cv2 is needed and not installed: pip install 'vit-plugin[mmpretrain]'")])
 def test_missing_library(library: str, advice: str, command: Callable[..., int | None],
                          monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                          capsys: pytest.CaptureFixture) -> None:
@@ -76,8 +78,21 @@ def test_missing_library(library: str, advice: str, command: Callable[..., int |
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(sys, 'meta_path', [Absent(library.split('.')[0]), *sys.meta_path])
     monkeypatch.setitem(main.COMMANDS, 'train', ('needy_command', ''))
+    monkeypatch.setattr(wording, 'is_installed', lambda name: name == 'onedl-mmengine')
     assert command('train') == 1
     assert capsys.readouterr().err.startswith(f'Error: {advice}')
+
+
+@pytest.mark.parametrize(('installed', 'advice'), [
+    ('mmengine', "pip install 'vit-plugin[openmmlab]' (OpenMMLab's own releases, as mmengine is"),
+    ('mmengine-lite', "pip install 'vit-plugin[openmmlab]' "),
+    ('onedl-mmengine', "pip install 'vit-plugin[mmdet]'. "),
+    (None, "pip install 'vit-plugin[mmdet]' (the maintained distribution) or pip install ")])
+def test_advice_is_for_the_distribution_that_is_there(installed: str | None, advice: str,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wording, 'is_installed', lambda name: name == installed)
+    assert wording.how_to_install('mmdet').startswith(advice)
+    assert wording.how_to_install('demo').startswith("pip install 'vit-plugin[demo]'.")
 
 
 def test_other_missing_modules_keep_their_error(command: Callable[..., int | None], tmp_path: Path,
@@ -129,6 +144,29 @@ def test_configs_by_name(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert find_config(name) == name  # a file of the user's comes first
     with pytest.raises(UserError, match=r"Did you mean .*mask-rcnn_swin-tiny_fpn_1x_coco"):
         find_config('mask-rcnn_swin-tiny_fpn_1_coco')
+
+
+def test_data_root_of_all_data_sets() -> None:
+    def config(root: str) -> Config:
+        joined = [dict(data_root=root), dict(type='RepeatDataset', dataset=dict(data_root=root))]
+        return Config(dict(
+            train_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=joined)),
+            val_dataloader=dict(dataset=dict(data_root=f'{root}/')), test_dataloader=None,
+            val_evaluator=[dict(ann_file=f'{root}/a.json'), dict(ann_file='elsewhere/a.json')]))
+
+    found = config('old')
+    set_data_root(found, 'new')
+    expected = config('new')
+    expected.val_dataloader.dataset.data_root = 'new'
+    assert found.to_dict() == expected.to_dict()
+    with pytest.raises(UserError, match='no data set of the config has a data_root'):
+        set_data_root(Config(dict(train_dataloader=dict(dataset=dict(ann_file='a.json')))), 'new')
+
+
+def test_patterns_are_no_names() -> None:
+    for name in ('*', 'swin-tin[y]_8xb128_in1k'):
+        with pytest.raises(UserError, match='there is no config'):
+            find_config(name)
 
 
 def test_former_amp_configs_name_the_option() -> None:

@@ -33,6 +33,8 @@ from vit_plugin.transforms import CheckLabels
     ('optim_wrapper.optimizer.type=AdmW', "no such optimizer. Did you mean 'AdamW'"),
     ('optim_wrapper.optimizer.lrr=1', "unexpected keyword argument 'lrr'. Did you mean 'lr'"),
     ('train_dataloader.batchsize=1', "'batchsize'. Did you mean 'batch_size'"),
+    ('train_dataloader=3', 'train_dataloader must be a dict, got 3'),
+    ('optim_wrapper=None', 'the config has no optim_wrapper'),
     ('train_dataloder.batch_size=1', "no setting 'train_dataloder'. Did you mean 'train_datal"),
     ('pipeline.9.type=PackInputs', '--cfg-options: Index 9 exceeds the length'),
     ('train_dataloader.dataset.data_root=/absent', "no folder '/absent'.*--data-root"),
@@ -143,9 +145,11 @@ def test_other_usage(stopped: Run, config: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_paths(stopped: Run, config: Path, work: Path) -> None:
-    near = 'Did you mean configs/classification/swin-tiny_8xb128_in1k.py or'
-    assert near in stopped('train', 'configs/classification/swin-tiny_8xb128_in1.py')
-    assert near in stopped('test', 'swin-tiny_8xb128_in1', 'a.pth')
+    folder = 'configs/classification'
+    said = stopped('train', f'{folder}/swin-tiny_8xb128_in1.py')
+    assert f"Did you mean '{folder}/swin-tiny_8xb128_in1k.py' or" in said
+    said = stopped('test', 'swin-tiny_8xb128_in1', 'a.pth')
+    assert "Did you mean 'swin-tiny_8xb128_in1k' or" in said
     assert "work dir '" in stopped('train', config, '--work-dir', config / 'sub')
     (config.parent / 'epoch_12.pth').touch()
     said = stopped('train', config, '--work-dir', work, '--resume', config.parent / 'epoch_1.pth')
@@ -167,7 +171,7 @@ def test_toolkits(stopped: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -
     assert 'needs mmpretrain, which is not installed' in said
     assert "pip install 'vit-plugin[mmpretrain]'" in said
     said = messages.explain(ImportError("No module named 'mmcv._ext'"))
-    assert 'python -m vit_plugin.doctor' in said
+    assert '`vit-plugin doctor`' in said
 
 
 def test_checkpoints_of_other_models(stopped: Run, config: Path, work: Path) -> None:

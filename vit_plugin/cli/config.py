@@ -1,7 +1,8 @@
 """The config that a command names, with the options that change it."""
 import argparse
+import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from mmengine.config.utils import ConfigParsingError
 
 from vit_plugin.checks.settings import check_options
 from vit_plugin.errors import UserError
-from vit_plugin.toolkits import import_toolkit
-from vit_plugin.wording import did_you_mean
+from vit_plugin.toolkits import TOOLKITS, import_toolkit
+from vit_plugin.wording import did_you_mean, how_to_install
 
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
-TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -33,6 +34,9 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(args.cfg_options or {})
     except (KeyError, TypeError) as error:
         raise UserError(f'--cfg-options: {error.args[0]}') from error
+    for name in ('model', 'optim_wrapper', *LOADERS):
+        if not isinstance(cfg.get(name), (dict, type(None))):
+            raise UserError(f'{name} must be a dict, got {cfg[name]!r}')
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     args.work_dir = cfg.work_dir
@@ -65,10 +69,11 @@ def find_config(name: str) -> str:
     if Path(name).is_file():
         return name
     stem = name.removesuffix('.py')
-    own = [*CONFIGS.resolve().glob(f'[!_]*/{stem}.py'), CONFIGS.resolve() / f'{stem}.py']
+    own = [*CONFIGS.resolve().glob(f'[!_]*/{glob.escape(stem)}.py'),
+           CONFIGS.resolve() / f'{stem}.py']
     found = [file for file in own if file.is_file()]
     without = Path(stem).name.replace('_amp-', '_')
-    if without != Path(stem).name and list(CONFIGS.glob(f'*/{without}.py')):
+    if without != Path(stem).name and list(CONFIGS.glob(f'*/{glob.escape(without)}.py')):
         raise UserError(f"there is no config '{name}': mixed precision is an option of training. "
                         f'Take {without} with --amp bfloat16')
     if not found or Path(stem).is_absolute():
@@ -77,31 +82,43 @@ def find_config(name: str) -> str:
 
 
 def similar_configs(path: str) -> str:
-    """Configs with a similar name, in the plugin's folder and in the one that was named."""
-    known = [*Path(path).parent.glob('*.py'), *CONFIGS.resolve().glob('[!_]*/*.py')]
-    names = {file.stem: os.path.relpath(file) for file in known}
-    near = did_you_mean(Path(path).stem, names)
-    for stem, file in names.items():
-        near = near.replace(f"'{stem}'", file)
-    return near or f". The plugin's own are in {os.path.relpath(CONFIGS.resolve())}."
+    """Similar names of the plugin's configs, and of files in the folder that was named."""
+    own = [file.stem for file in CONFIGS.resolve().glob('[!_]*/*.py')]
+    files = {file.stem: str(file) for file in Path(path).parent.glob('*.py')}
+    near = did_you_mean(Path(path).stem, [*own, *files])
+    for stem, file in files.items():
+        near = near.replace(f"'{stem}'", f"'{file}'")
+    return near or f". The plugin's own are in {CONFIGS.resolve()}."
 
 
 def loaders(cfg: Config) -> list[ConfigDict]:
     """The data loaders that the config has."""
-    names = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-    return [cfg[name] for name in names if cfg.get(name) is not None]
+    return [cfg[name] for name in LOADERS if cfg.get(name) is not None]
+
+
+def data_sets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
+    """A data set, and those that it wraps or joins."""
+    if dataset is not None:
+        yield dataset
+        for inner in (dataset.get('dataset'), *dataset.get('datasets', ())):
+            yield from data_sets(inner)
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Set ``data_root`` of the data sets, also of wrapped ones, and of evaluators' files."""
+    """Set ``data_root`` of all data sets, and of evaluators' files.
+
+    Raises:
+        UserError: no data set has one.
+    """
     former = set()
     for loader in loaders(cfg):
-        dataset = loader.get('dataset')
-        while dataset is not None:
+        for dataset in data_sets(loader.get('dataset')):
             if 'data_root' in dataset:
-                former.add(str(Path(dataset.data_root)))
+                former.add(str(Path(dataset.data_root or '')))
                 dataset.data_root = data_root
-            dataset = dataset.get('dataset')
+    if not former:
+        raise UserError(f'--data-root {data_root}: no data set of the config has a data_root. '
+                        'Name the files with --cfg-options')
     for name in ('val_evaluator', 'test_evaluator'):
         found = cfg.get(name) or []
         for evaluator in found if isinstance(found, Sequence) else [found]:
@@ -123,8 +140,6 @@ def check_toolkit(scope: str | None) -> None:
     if scope in TOOLKITS:
         if find_spec(scope) is None:
             raise UserError(
-                f"the config needs {scope}, which is not installed. Install it, e.g. "
-                f"pip install 'vit-plugin[{scope}]' (the maintained distribution) or "
-                "'vit-plugin[openmmlab]' (the original one). `python -m vit_plugin.doctor` "
-                'shows what is installed.')
-        import_toolkit(f'{scope}.datasets')
+                f'the config needs {scope}, which is not installed: {how_to_install(scope)}')
+        for part in ('datasets', 'models'):
+            import_toolkit(f'{scope}.{part}')

@@ -76,7 +76,7 @@ def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> 
     """End the process with a message on a known error (status 1) or Ctrl-C (130).
 
     Args:
-        args: ``debug``, and ``work_dir`` once it is known.
+        args: ``debug``, ``data_root`` of commands that read data, ``work_dir`` once it is known.
         after_stop: What to say after Ctrl-C.
     """
     try:
@@ -86,7 +86,7 @@ def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> 
             print(f'\nStopped by Ctrl-C. {after_stop()}', file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        message = None if args.debug else explain(error)
+        message = None if args.debug else explain(error, 'data_root' in vars(args))
         if message is None:
             raise
         end = '' if message.endswith('?') else '.'
@@ -108,8 +108,13 @@ def keep_traceback(args: argparse.Namespace) -> str:
     return '(--debug shows the traceback.)'
 
 
-def explain(error: Exception) -> str | None:
-    """The message for a known error, without the full stop; ``None`` for any other."""
+def explain(error: Exception, of_data: bool = True) -> str | None:
+    """The message for a known error, without the full stop; ``None`` for any other.
+
+    Args:
+        error: The error.
+        of_data: Whether the command reads data, so that a missing file may be of them.
+    """
     if isinstance(error, TypeError) and isinstance(error.__context__, TypeError):
         error = error.__context__  # mmengine raises a hook's again, without its traceback
     text = message_of(error)
@@ -123,8 +128,8 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError) and (message := missing_library(error)):
         return message
     if isinstance(error, ImportError):
-        return (f'{text}. `python -m vit_plugin.doctor` shows what is installed, and what does not '
-                'fit together')
+        return (f'{text}. `vit-plugin doctor` shows what is installed, and what does not fit '
+                'together')
     if isinstance(error, ConfigParsingError):
         return text
     if isinstance(error, KeyError):
@@ -132,7 +137,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, TypeError):
         return explain_arguments(error, text)
     if isinstance(error, OSError):
-        return explain_file(error, text)
+        return explain_file(error, text, of_data)
     return None
 
 
@@ -200,14 +205,16 @@ def explain_arguments(error: TypeError, text: str) -> str | None:
             + (did_you_mean(wrong[1], known) if wrong else ''))
 
 
-def explain_file(error: OSError, text: str) -> str | None:
-    """A file that is missing, or may not be read or written."""
+def explain_file(error: OSError, text: str, of_data: bool) -> str | None:
+    """A file that is missing, and may be ``of_data``, or that may not be read or written."""
     # An error that comes from a worker of a data loader has its text only.
     quoted = re.search(r"\[Errno \d+\] [^:]*: ('.+')", text)
     name = f"'{error.filename}'" if error.filename else quoted[1] if quoted else text
     if isinstance(error, FileNotFoundError):
-        return (f'there is no {name}. If it is of the data: --data-root DIR says where they are'
-                if error.filename or 'No such file' in text else text)
+        if not error.filename and 'No such file' not in text:
+            return text
+        advice = '. If it is of the data: --data-root DIR says where they are' if of_data else ''
+        return f'there is no {name}{advice}'
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR,
                        errno.EEXIST):
         return f'{name} cannot be read or written ({error.strerror})'

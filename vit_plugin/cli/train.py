@@ -52,6 +52,8 @@ def train(args: argparse.Namespace) -> None:
     cfg = load_config(args)
     check_restarts(args.resume)
     join_processes(cfg)
+    if cfg.get('optim_wrapper') is None:
+        raise UserError('the config has no optim_wrapper, without which nothing is trained')
     if args.amp:
         set_amp(cfg, args.amp)
     if args.resume:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from vit_plugin.checkpoints import read_state_dict
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
+from vit_plugin.toolkits import TOOLKITS
 from vit_plugin.wording import did_you_mean
 
 from .frozen import Teacher
 
-TOOLKITS = ('mmpretrain', 'mmdet', 'mmseg')
 # What may stand in the dict of any teacher beside its config and checkpoint.
 OPTIONS = ('resize', 'channels_last', 'compile', 'weight')
 
