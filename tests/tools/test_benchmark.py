@@ -103,6 +103,30 @@ def test_operators() -> None:
     assert all(row['seconds'] > 0 for row in rows.values())
 
 
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (['frwd:swin-tiny:224:1'], "there is no work 'frwd', but forward, train, "),
+    (['forward:resnet:224:1'], 'with a MODEL among swin-tiny, '),
+    (['forward:swin-tiny:224:0'], 'must be forward:MODEL:SIZE:BATCH'),
+    (['forward:swin-tiny:224:1', 'distil:deit-tiny:224:1'], "'distil:deit-tiny:224:1' must be"),
+    (['load:coco:9'], 'must be load:MODEL:SIZE:BATCH, with a MODEL among imagenet, ade20k'),
+    (['--device', 'cud'], "--device must be cpu or cuda, got 'cud'"),
+    (['--device', 'cuda'], 'needs a GPU, and torch finds none'),
+    (['--rounds', '0'], "must be 1 or more, got '0'"),
+    (['--json', 'absent/a.json'], "there is no folder 'absent' for 'a.json'"),
+    (['--plot', 'a.gif'], "--plot must end in .png, .pdf, .svg, got 'a.gif'"),
+    (['--plot', 'a.png', '--profile'], '--plot draws comparisons'),
+])
+def test_refused_before_anything_is_measured(
+        arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(benchmark, 'Bench', None)
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', *arguments])
+    with pytest.raises(SystemExit) as stop:
+        benchmark.main()
+    assert message in f'{stop.value}{capsys.readouterr().err}'
+
+
 def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
                            capsys: pytest.CaptureFixture[str]) -> None:
     needs('mmpretrain')

@@ -10,6 +10,8 @@ from mmengine.config import DictAction
 LAUNCHERS = {'none': '', 'pytorch': 'RANK', 'slurm': 'SLURM_PROCID',
              'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
 
+PICTURES = ('.png', '.pdf', '.svg')  # endings of the files that pictures are written to
+
 
 class Options(DictAction):
     """mmengine's ``DictAction``, but a usage error for what it cannot read."""
@@ -22,13 +24,25 @@ class Options(DictAction):
             parser.error(f'--cfg-options takes KEY=VALUE with balanced brackets, got {values}')
 
 
+def positive(text: str) -> int:
+    """An argument of the command line that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f'must be 1 or more, got {text!r}')
+    return int(text)
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add the option of every command that explains errors."""
+    parser.add_argument('--debug', action='store_true',
+                        help='show the traceback of an error instead of a message')
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
     """The options of every command that reads a checkpoint."""
     parser.add_argument('--trust-checkpoint', action='store_true',
                         help='run the code that the checkpoint may bring; without it, a checkpoint '
                              'that needs code is refused')
-    parser.add_argument('--debug', action='store_true',
-                        help='show the traceback of an error instead of a message')
+    add_debug(parser)
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

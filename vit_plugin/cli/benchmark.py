@@ -26,22 +26,35 @@ and train cases is shown by kind of operator, beside the least that these could 
 
 Usage: vit-plugin benchmark [CASE ...] [--device cuda] [--dtype bfloat16] [--cast] [--int8]
            [--compile] [--cuda-graph] [--profile] [--images FOLDER] [--rounds N] [--json FILE]
-           [--plot FILE]
+           [--plot FILE] [--debug]
 """
 import argparse
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vit_plugin.backbones.archs import DEIT, SWIN
+from vit_plugin.benchmark import loading
 from vit_plugin.benchmark.measure import Bench, flops, summarise
 from vit_plugin.benchmark.operators import copy_rate, gemm_rate, operators
 from vit_plugin.benchmark.peers import LIBRARIES, build
+from vit_plugin.errors import UserError
 from vit_plugin.machine import machine
 
+from .arguments import PICTURES, add_debug, positive
+from .messages import explained
+
+SWINS = tuple(f'swin-{arch}' for arch in SWIN)
+DEITS = tuple(arch for arch in DEIT if arch.startswith('deit-'))
+# Work -> the models it is for.
+MODELS = {
+    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'curve'), SWINS + DEITS),
+    'teacher': DEITS, 'distil': SWINS, 'distil-memory': SWINS, 'load': tuple(loading.RECIPES)}
 CASES = {
     'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
             'forward:swin-tiny:800x1333:2', 'forward:swin-base:224:4', 'forward:deit-small:224:4',
@@ -70,9 +83,19 @@ def show(case: str, rows: list[dict[str, Any]], unit: str) -> None:
 
 
 def parse(case: str) -> tuple[str, str, tuple[int, int], int]:
-    """Work, model, (height, width) and batch of a case."""
-    work, name, size, batch = case.split(':')
-    height, _, width = size.partition('x')
+    """Work, model, (height, width) and batch of a case.
+
+    Raises:
+        UserError: it is no case.
+    """
+    work, *rest = case.split(':')
+    if work not in MODELS:
+        raise UserError(f"'{case}': there is no work '{work}', but {', '.join(MODELS)}")
+    found = re.fullmatch(r'([^:]+):([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', ':'.join(rest))
+    if not found or found[1] not in MODELS[work]:
+        raise UserError(f"'{case}' must be {work}:MODEL:SIZE:BATCH, with a MODEL among "
+                        f"{', '.join(MODELS[work])}, e.g. {work}:{MODELS[work][0]}:224:4")
+    name, height, width, batch = found.groups()
     return work, name, (int(height), int(width or height)), int(batch)
 
 
@@ -143,7 +166,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time the backbones beside other libraries.')
     parser.add_argument('cases', nargs='*', metavar='CASE', help='WORK:MODEL:SIZE:BATCH')
     parser.add_argument('--device', default='cpu', help='cpu (the default) or cuda')
@@ -159,12 +182,40 @@ def main() -> None:
     parser.add_argument('--images', type=Path, metavar='FOLDER',
                         help='images for the load cases (parts of photographs of scikit-learn '
                              'and scikit-image)')
-    parser.add_argument('--rounds', type=int, default=9, metavar='N',
+    parser.add_argument('--rounds', type=positive, default=9, metavar='N',
                         help='how often everything is timed (9)')
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
     parser.add_argument('--plot', type=Path, metavar='FILE', help='write a picture')
+    add_debug(parser)
     args = parser.parse_args()
+    if args.profile and args.plot:
+        parser.error('--plot draws comparisons, and --profile makes none')
+    if args.plot and args.plot.suffix not in PICTURES:
+        parser.error(f"--plot must end in {', '.join(PICTURES)}, got '{args.plot}'")
+    for file in (args.json, args.plot):
+        if file and not file.parent.is_dir():
+            parser.error(f"there is no folder '{file.parent}' for '{file.name}'")
+    if not re.fullmatch(r'cpu|cuda(:\d+)?', args.device):
+        parser.error(f"--device must be cpu or cuda, got '{args.device}'")
+    return args
 
+
+def main() -> None:
+    args = parse_args()
+    with explained(args):
+        benchmark(args)
+
+
+def benchmark(args: argparse.Namespace) -> None:
+    """Measure the cases, and write what was asked for."""
+    device = torch.device(args.device)
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise UserError('--device cuda needs a GPU, and torch finds none')
+    known = PROFILED if args.profile else CASES[device.type]
+    cases = [case for name in args.cases for case in
+             [case for case in known if case.startswith(name + ':')] or [name]] or known
+    for case in cases:
+        parse(case)
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
     bench = Bench(args.device, args.dtype, args.rounds, args.compile, args.cuda_graph,
@@ -172,9 +223,6 @@ def main() -> None:
     gemm = gemm_rate(bench.device, bench.dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
-    known = PROFILED if args.profile else CASES[bench.device.type]
-    cases = [case for name in args.cases for case in
-             [case for case in known if case.startswith(name + ':')] or [name]] or known
     if args.profile:
         copy = copy_rate()
         print(f'a large copy reads and writes {copy / 1e9:.1f} GB/s')

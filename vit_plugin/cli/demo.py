@@ -11,6 +11,7 @@ import argparse
 import time
 from pathlib import Path
 
+from .arguments import add_debug, positive
 from .messages import explained
 
 PARTS = ('digits', 'scenes', 'teachers', 'report')
@@ -23,11 +24,11 @@ def main() -> None:
     parser.add_argument('--full', action='store_true', help='teachers, too: 10 to 20 minutes more')
     parser.add_argument('--quick', action='store_true',
                         help='see it run in under two minutes; too short to learn much')
-    parser.add_argument('--seeds', type=int, metavar='N', help='runs of each student')
-    parser.add_argument('--iterations', type=int, metavar='N', help='training steps of each model')
+    parser.add_argument('--seeds', type=positive, metavar='N', help='runs of each student')
+    parser.add_argument('--iterations', type=positive, metavar='N',
+                        help='training steps of each model')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
-    parser.add_argument('--debug', action='store_true',
-                        help='show the traceback of an error instead of a message')
+    add_debug(parser)
     args = parser.parse_args()
     unknown = set(args.parts) - set(PARTS)
     if unknown:

@@ -37,7 +37,7 @@ from vit_plugin.pictures import (
 from vit_plugin.pictures.drawing import save
 from vit_plugin.pictures.subject import PictureError, load_subject
 
-from .arguments import add_common, add_config
+from .arguments import PICTURES, add_common, add_config, positive
 from .config import load_config
 from .messages import explained
 
@@ -59,17 +59,16 @@ def parse_args() -> argparse.Namespace:
                              'curves more work dirs')
     parser.add_argument('--out', type=Path, metavar='FILE', help='.png, .pdf or .svg')
     parser.add_argument('--show', action='store_true', help='open a window instead')
-    parser.add_argument('--num', type=int, metavar='N', help='images to take from the test data')
+    parser.add_argument('--num', type=positive, metavar='N',
+                        help='images to take from the test data')
     add_config(parser)
     add_common(parser)
     parser.set_defaults(launcher='none', work_dir=None)
     args = parser.parse_intermixed_args()
-    if args.num is not None and args.num < 1:
-        parser.error(f'--num must be at least 1, got {args.num}')
     if args.out is None:
         args.out = Path(f'work_dirs/visualize/{args.kind}_{Path(args.config).stem}.png')
-    if args.out.suffix not in ('.png', '.pdf', '.svg'):
-        parser.error(f"--out must end in .png, .pdf or .svg, got '{args.out}'")
+    if args.out.suffix not in PICTURES:
+        parser.error(f"--out must end in {', '.join(PICTURES)}, got '{args.out}'")
     return args
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from vit_plugin.errors import UserError
 from vit_plugin.files import written_whole
 
+from .arguments import add_debug
 from .config import read_config
 from .messages import explained
 
@@ -20,8 +21,7 @@ def main() -> None:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help="a file, or the name of one of the plugin's configs")
     parser.add_argument('file', metavar='FILE.py', type=Path, help='file to write')
-    parser.add_argument('--debug', action='store_true',
-                        help='show the traceback of an error instead of a message')
+    add_debug(parser)
     args = parser.parse_args()
     if args.file.suffix != '.py':
         parser.error(f"the file must end in .py, got '{args.file}'")
