@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin.backbones.archs import DEIT, SWIN
-from vit_plugin.toolkits import import_toolkit
+from vit_plugin.toolkits import TOOLKITS, import_toolkit
 
-OPENMMLAB = ('mmpretrain', 'mmdet', 'mmseg')
-LIBRARIES = (*OPENMMLAB, 'timm', 'torchvision', 'transformers')
+LIBRARIES = (*TOOLKITS, 'timm', 'torchvision', 'transformers')
 Size = tuple[int, int]  # (height, width)
 
 
@@ -42,7 +41,7 @@ def build(library: str, model: str, size: Size) -> nn.Module:
     builder = BUILDERS.get((library, family))
     if builder is None:
         raise LookupError(f'{library} has no {model} to compare')
-    if library in OPENMMLAB:
+    if library in TOOLKITS:
         import_toolkit(f'{library}.models')
     return builder(arch, size)
 
