@@ -2,6 +2,7 @@
 
 Runs every check of `CHECKS` for every class, then FSDP, and leaves what it saw in FOLDER.
 """
+import gc
 import os
 import sys
 import traceback
@@ -16,8 +17,6 @@ from registered import CLASSES, Case, gradients, image, loss
 from torch import Tensor
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 from torch.nn.parallel import DistributedDataParallel
-
-from vit_plugin.cli.launch import leave_processes
 
 # name -> arguments of the backbone, and find_unused_parameters
 CHECKS = {
@@ -106,7 +105,8 @@ def main(rank: int, world_size: int, folder: Path) -> None:
         except Exception:
             seen[key] = traceback.format_exc()
     torch.save(seen, folder / f'{rank}.pth')
-    leave_processes()
+    gc.collect()  # DDP first: gloo's threads could wait for it
+    dist.destroy_process_group()
 
 
 if __name__ == '__main__':
