@@ -172,11 +172,18 @@ def test_arguments_of_the_official_trainer_are_read(tmp_path: Path) -> None:
 def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'hub'))
     saved(timm_vit().state_dict(), tmp_path / 'a.pth')
+    for name in ('one', 'other'):
+        (tmp_path / name).mkdir()
+        saved({name: torch.ones(1)}, tmp_path / name / 'model.pth')
+        saved({name: torch.ones(1)}, tmp_path / name / 'model-0123abcd.pth')
     handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
     with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         url = f'http://127.0.0.1:{server.server_port}'
         assert torch.equal(read_state_dict(f'{url}/a.pth')['pos_embed'], timm_vit().pos_embed)
+        for name in ('one', 'other'):
+            assert [*read_state_dict(f'{url}/{name}/model.pth?download=true')] == [name]
+            assert [*read_state_dict(f'{url}/{name}/model-0123abcd.pth')] == ['one']  # the hash
         with pytest.raises(CheckpointError, match=f'cannot download .{re.escape(url)}'):
             read_state_dict(f'{url}/absent.pth')
         server.shutdown()

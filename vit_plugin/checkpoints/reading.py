@@ -2,6 +2,7 @@
 import argparse
 import codecs
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -156,7 +157,11 @@ def _read(file: Path, map_location: Any, trust: bool) -> Any:
 
 def _download(url: str) -> Path:
     """Download into torch hub's folder, unless it is there; torch renames the finished file."""
-    file = Path(torch.hub.get_dir()) / 'checkpoints' / url.split('?')[0].rsplit('/', 1)[-1]
+    address, _, _ = url.partition('?')
+    name = address.rsplit('/', 1)[-1]
+    if not re.search(r'-[0-9a-f]{8,}\.', name):  # of the content, as in torch hub's names
+        name = f'{zlib.crc32(address.encode()):08x}_{name}'  # every model.safetensors is another
+    file = Path(torch.hub.get_dir()) / 'checkpoints' / name
     if not file.is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
