@@ -82,6 +82,13 @@ def test_hugging_face_knows_its_pixels(hugging_face: Any) -> None:
     check_scores(hugging_face(do_normalize=False), [0.] * 3, [1.] * 3)
 
 
+def test_misspelt_pixels(checkpoint: Path) -> None:
+    config = dict(type='torchvision.models.resnet18', checkpoint=None,
+                  data_preprocessor=dict(IMAGENET, to_rgp=True))
+    with pytest.raises(ValueError, match=r"has no 'to_rgp'\. Did you mean 'to_rgb'"):
+        build_teacher(config, preprocessor())
+
+
 def test_what_is_given_stays(checkpoint: Path) -> None:
     config = timm('resnet18', data_preprocessor=dict(mean=[0.] * 3, std=[1.] * 3))
     student = preprocessor(**IMAGENET, to_rgb=True)

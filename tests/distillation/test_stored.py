@@ -20,6 +20,8 @@ from vit_plugin.distillation import (
     SoftDistillation,
     StoredOutputs,
 )
+from vit_plugin.distillation.stored import checksum
+from vit_plugin.distillation.teacher import build_teacher
 from vit_plugin.reproducibility import Draw
 
 PIPELINE = [
@@ -207,6 +209,14 @@ def test_only_the_highest_scores_are_kept(tmp_path: Path) -> None:
                     reduction='batchmean', log_target=True) < 0.2
 
 
+def test_scores_at_another_temperature_are_refused(tmp_path: Path) -> None:
+    """Of which those that are not among the highest keep their share."""
+    teacher, x = Stub(), torch.randn(2, 3, 8, 8)
+    store(tmp_path, SoftDistillation(temperature=1.), teacher).outputs(x, drawn(0, 1))
+    with pytest.raises(ValueError, match=r'of another run: outputs=.*temperature 4.*temperature 1'):
+        store(tmp_path, SoftDistillation(temperature=4.), teacher).outputs(x, drawn(0, 1))
+
+
 def test_what_is_absent_is_asked(tmp_path: Path) -> None:
     """Of other samples, later epochs, and of records that a kill or the disk damaged."""
     images, samples = torch.randn(4, 3, 8, 8), drawn(0, 1, 2, 3)
@@ -240,6 +250,13 @@ def test_other_teachers_are_refused(tmp_path: Path) -> None:
     store(tmp_path).outputs(x, drawn(0, 1))
     with pytest.raises(ValueError, match='of another run: teacher='):
         store(tmp_path).outputs(x, drawn(0, 1))
+
+
+def test_functions_are_told_apart() -> None:
+    pixels = MODELS.build(dict(type='mmpretrain.ClsDataPreprocessor'))
+    sine, cosine = (checksum(build_teacher(dict(function=name), pixels))
+                    for name in ('torch.sin', 'torch.cos'))
+    assert sine != cosine
 
 
 def test_samples_that_do_not_say_which_they_are(tmp_path: Path) -> None:

@@ -55,17 +55,23 @@ class TopScores:
         self.kind = np.dtype([('classes', 'u2', self.top_k), ('scores', 'f2', scores)])
 
     def __str__(self) -> str:
-        return f'top {self.top_k} of {self.width} scores'
+        of_others = 1 < self.top_k < self.width
+        at = f' at temperature {self.temperature:g}' if of_others else ''
+        return f'top {self.top_k} of {self.width} scores{at}'
+
+    @property
+    def temperature(self) -> float:
+        """That of the loss, where it has one."""
+        return getattr(self.loss, 'temperature', 1.)
 
     def encode(self, x: Tensor) -> np.ndarray:
         stored = np.zeros(len(x), self.kind)
         top, classes = x.topk(self.top_k)
         stored['classes'] = classes.cpu().numpy().reshape(stored['classes'].shape)
         if self.top_k > 1:
-            temperature = getattr(self.loss, 'temperature', 1.)
-            others = x.scatter(1, classes, -torch.inf) / temperature
+            others = x.scatter(1, classes, -torch.inf) / self.temperature
             number = max(self.width - self.top_k, 1)
-            others = temperature * (others.logsumexp(1, keepdim=True) - log(number))
+            others = self.temperature * (others.logsumexp(1, keepdim=True) - log(number))
             stored['scores'] = torch.cat((top, others), 1).cpu().numpy()
         return stored
 

@@ -1,5 +1,5 @@
 """Building teachers from their configs."""
-from collections.abc import Sequence
+from collections.abc import Mapping
 from copy import deepcopy
 from os import PathLike
 from pathlib import Path
@@ -20,7 +20,12 @@ from vit_plugin.wording import did_you_mean
 
 from .frozen import Teacher
 
-# What may stand in the dict of any teacher beside its config and checkpoint.
+# Settings of the toolkits' data preprocessors: of the normalisation, and others.
+OF_PIXELS = ('mean', 'std', 'to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')
+OF_BATCHES = ('type', 'num_classes', 'to_onehot', 'batch_augments', 'non_blocking', 'test_cfg',
+              'pad_size_divisor', 'pad_value', 'pad_mask', 'mask_pad_value', 'pad_seg',
+              'seg_pad_value', 'boxtype2tensor', 'size', 'size_divisor', 'pad_val', 'seg_pad_val')
+# Keys of any teacher's dict beside its config and checkpoint.
 OPTIONS = ('resize', 'channels_last', 'compile', 'weight')
 
 
@@ -89,15 +94,22 @@ def build_model(config: dict[str, Any]) -> nn.Module:
         bare = MODELS.build(config)
         config = dict(data_preprocessor=pixels)
     if config.get('data_preprocessor'):
-        bare.data_preprocessor = build_normalisation(**config['data_preprocessor'])
+        bare.data_preprocessor = build_normalisation(config['data_preprocessor'])
     return bare
 
 
-def build_normalisation(mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-                        to_rgb: bool = False, bgr_to_rgb: bool = False, rgb_to_bgr: bool = False,
-                        **_: Any) -> ImgDataPreprocessor:
-    """The normalisation of any toolkit's data preprocessor; the rest of it concerns batches."""
-    return ImgDataPreprocessor(mean, std, bgr_to_rgb=to_rgb or bgr_to_rgb, rgb_to_bgr=rgb_to_bgr)
+def build_normalisation(config: Mapping[str, Any]) -> ImgDataPreprocessor:
+    """The normalisation of any toolkit's data preprocessor.
+
+    Raises:
+        ValueError: it has a setting that none of them knows.
+    """
+    for key in config.keys() - {*OF_PIXELS, *OF_BATCHES}:
+        near = did_you_mean(key, OF_PIXELS)
+        raise UserError(f"data_preprocessor of a teacher has no '{key}'{near or '.'}")
+    pixels = {key: config[key] for key in OF_PIXELS if key in config}
+    pixels.setdefault('bgr_to_rgb', pixels.pop('to_rgb', False))
+    return ImgDataPreprocessor(**pixels)
 
 
 class Function(nn.Module):
@@ -105,6 +117,7 @@ class Function(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
+        self.name = name
         self.function = get_object_from_string(name)
         if not callable(self.function):
             raise UserError(f"the teacher's function {name!r} is nothing that can be called")
@@ -144,6 +157,9 @@ def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, A
         model = teacher
     if 'function' in model:
         refuse_others(model, 'function', 'data_preprocessor')
+        if checkpoint:
+            raise UserError(f'checkpoint={checkpoint!r} of a teacher that is a function is not '
+                            f"read: {model['function']} loads its weights itself")
         return model, None
     return model, None if checkpoint is None else require_checkpoint(checkpoint, model)
 
