@@ -155,6 +155,7 @@ def test_schedule_goes_on_after_resume(run: Callable[..., Runner], tmp_path: Pat
 def test_teacher_share_is_logged(run: Callable[..., Runner]) -> None:
     runner = run(dict(type='vit_plugin.TeacherTimeHook'), epochs=2)
     runner.train()
+    assert not runner.model.teacher.entry._forward_hooks  # it measures no more
     shares, _ = runner.message_hub.get_scalar('train/teacher_share').data
     assert len(shares) == 2  # the first step of an epoch has no step before it
     assert all(0 < share < 1 for share in shares)
@@ -166,7 +167,7 @@ def test_teacher_share_is_logged(run: Callable[..., Runner]) -> None:
     (lambda: TeacherCheckHook(0.7), ValueError, 'min_accuracy=0.7 must be in percent'),
     (lambda: TeacherCheckHook(70., 0), ValueError, 'num_batches=0 must be positive'),
     (lambda: DistillationScheduleHook(), ValueError, 'nothing is scheduled'),
-    (lambda: DistillationScheduleHook(weight=(0.5, 1.5)), ValueError, r'weight=\(0.5, 1.5\)'),
+    (lambda: DistillationScheduleHook(weight=(-0.5, 1)), ValueError, r'weight=\(-0.5, 1\)'),
     (lambda: DistillationScheduleHook(temperature=(0, 1)), ValueError, r'temperature=\(0, 1\)'),
 ])
 def test_wrong_arguments(hook: Callable[[], Hook], error: type, message: str) -> None:
@@ -177,9 +178,24 @@ def test_wrong_arguments(hook: Callable[[], Hook], error: type, message: str) ->
 @pytest.mark.parametrize(('changes', 'error', 'message'), [
     (dict(off_last=5), ValueError, 'off_last=5 must be less than the whole training, 5'),
     (dict(temperature=(3, 1)), ValueError, 'HardDistillation has no temperature'),
+    (dict(weight=(0.5, 1.5)), ValueError, 'reaches 1.5 .*leaves nothing to the labels'),
 ])
 def test_schedule_that_does_not_fit(run: Callable[..., Runner], changes: dict, error: type,
                                     message: str) -> None:
     runner = run(DistillationScheduleHook(**changes), loss='Hard')
     with pytest.raises(error, match=message):
         runner.train()
+
+
+def test_schedule_by_epochs_that_are_not_counted(run: Callable[..., Runner]) -> None:
+    runner = run(DistillationScheduleHook(weight=(0.5, 0.1)), val_cfg=None, val_dataloader=None,
+                 val_evaluator=None, train_cfg=dict(by_epoch=False, max_iters=2))
+    with pytest.raises(ValueError, match='no epochs to schedule by: by_epoch=False'):
+        runner.train()
+
+
+def test_stored_scores_have_one_temperature(run: Callable[..., Runner], checkpoint: Path,
+                                            tmp_path: Path) -> None:
+    teacher = teacher_config(checkpoint=str(checkpoint), store=str(tmp_path / 'scores'))
+    with pytest.raises(ValueError, match='stored scores are those at one temperature'):
+        run(DistillationScheduleHook(temperature=(3, 1)), teacher=teacher).train()

@@ -6,15 +6,14 @@ import torch
 from mmengine.device import is_cuda_available
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
 from vit_plugin.wrappers import unwrap
 
 from .distilled import DistilledModel
-from .frozen import OUTPUT
-from .losses import Distillation
+from .losses import Distillation, ScoreDistillation
 
 
 @HOOKS.register_module()
@@ -49,7 +48,7 @@ class TeacherCheckHook(Hook):
         """Score the teachers."""
         model = student_of(runner, type(self).__name__)
         scored = {id(pair.teacher) for pair in model.pairs
-                  if pair.losses[0].compares == 'scores' and pair.tap is OUTPUT}
+                  if pair.losses[0].compares == 'scores' and not pair.tap.text}
         if not scored:
             raise UserError('TeacherCheckHook scores classifiers, but nothing is learnt of a '
                             "teacher's scores here: leave the hook out")
@@ -106,8 +105,8 @@ class DistillationScheduleHook(Hook):
     def __init__(self, weight: tuple[float, float] | None = None,
                  temperature: tuple[float, float] | None = None, off_last: int = 0,
                  by_epoch: bool = True) -> None:
-        if weight is not None and not (len(weight) == 2 and all(0 <= w <= 1 for w in weight)):
-            raise UserError(f'weight={weight} must be two numbers in [0, 1]')
+        if weight is not None and not (len(weight) == 2 and all(w >= 0 for w in weight)):
+            raise UserError(f'weight={weight} must be two numbers that are not negative')
         if temperature is not None and not (
                 len(temperature) == 2 and all(t > 0 for t in temperature)):
             raise UserError(f'temperature={temperature} must be two positive numbers')
@@ -122,12 +121,23 @@ class DistillationScheduleHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check that model and length of training fit."""
-        distillation: Any = student_of(runner, type(self).__name__).distillation
+        model = student_of(runner, type(self).__name__)
+        distillation: Any = model.distillation
         if not isinstance(distillation, Distillation):
             raise UserError('DistillationScheduleHook schedules a single loss, but there are '
                             f'{len(distillation)}')
         if self.temperature is not None and not hasattr(distillation, 'temperature'):
             raise UserError(f'{type(distillation).__name__} has no temperature to schedule')
+        if self.temperature is not None and any(model.stores):
+            raise UserError('stored scores are those at one temperature: leave temperature of the '
+                            'DistillationScheduleHook out, or store= of the teacher')
+        most = max(self.weight or (0,)) * model.teacher.weight
+        if most > 1 and isinstance(distillation, ScoreDistillation):
+            raise UserError(f'weight={self.weight} reaches {most:g} with the weight of the '
+                            'teacher, and leaves nothing to the labels: 1 is the most')
+        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise UserError('an iteration-based training has no epochs to schedule by: '
+                            'by_epoch=False')
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         if self.off_last >= total:
             raise UserError(f'off_last={self.off_last} must be less than the whole training, '
@@ -163,9 +173,15 @@ class TeacherTimeHook(Hook):
         self.cuda = is_cuda_available()
         self.calls: list[tuple[Any, Any]] = []
         self.last_step: float | None = None
+        self.handles: list[Any] = []
         for teacher in student_of(runner, type(self).__name__).teachers:
-            teacher.entry.register_forward_pre_hook(self.start)
-            teacher.entry.register_forward_hook(self.stop)
+            self.handles += [teacher.entry.register_forward_pre_hook(self.start),
+                             teacher.entry.register_forward_hook(self.stop)]
+
+    def after_train(self, runner: Runner) -> None:
+        """Measure no more."""
+        for handle in self.handles:
+            handle.remove()
 
     def now(self) -> Any:
         """This moment, on the device's clock."""
