@@ -1,6 +1,8 @@
 """Who learns what from whom, and what a checkpoint holds."""
+import pickle
 from copy import deepcopy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +10,8 @@ import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.registry import MODELS
 
+from tests.distillation.test_unlabelled import SWIN
+from vit_plugin.distillation import TeacherCheckHook
 from vit_plugin.distillation.student import without_teachers
 
 from .conftest import student_config, teacher_config
@@ -42,6 +46,46 @@ def test_each_token_has_its_own_lesson(checkpoint: Path, batch: Batch) -> None:
     others = model.loss(batch[0], changed)
     assert others['loss_cls'] != losses['loss_cls']
     assert others['loss_distill'] == losses['loss_distill']
+
+
+def test_copies_leave_the_teacher_where_it_is(checkpoint: Path, batch: Batch) -> None:
+    model = build(checkpoint)
+    before = model.loss(*batch)
+    copy = deepcopy(model).half()
+    assert copy.teacher is model.teacher
+    assert model.loss(*batch) == before
+    with pytest.raises(ValueError, match='needs validation data'):  # its scores are still learnt
+        TeacherCheckHook(50.).before_train(SimpleNamespace(model=copy, val_loop=None))
+    del copy
+    model.double()
+    assert next(model.teacher.model.parameters()).dtype is torch.float64
+    model = deepcopy(model)  # the original is gone, so this one leads
+    assert next(model.float().teacher.model.parameters()).dtype is torch.float32
+
+
+@pytest.mark.parametrize('kind', ['vit_plugin.DistilledClassifier', 'vit_plugin.Distilled'])
+def test_pickled(kind: str, checkpoint: Path, batch: Batch) -> None:
+    changes = {} if kind.endswith('Classifier') else dict(
+        type=kind, student_type='mmpretrain.ImageClassifier', backbone=SWIN,
+        head=dict(type='LinearClsHead', num_classes=5, in_channels=16),
+        neck=dict(type='GlobalAveragePooling'))
+    model = build(checkpoint, **changes).eval()
+    again = pickle.loads(pickle.dumps(model))
+    assert type(again) is type(model)
+    assert again.loss(*batch) == model.loss(*batch)
+    assert deepcopy(model).loss(*batch) == model.loss(*batch)
+
+
+def test_heads_with_a_loss_of_their_own_are_refused(checkpoint: Path) -> None:
+    head = dict(type='ArcFaceClsHead', num_classes=5, in_channels=16)
+    with pytest.raises(ValueError, match=r'ArcFaceClsHead computes its loss .*Distilled'):
+        build(checkpoint, head=head)
+
+
+def test_nothing_to_distil() -> None:
+    for changes in (dict(teacher=[]), dict(teacher=teacher_config(), distillation=[])):
+        with pytest.raises(ValueError, match='nothing is distilled with teacher='):
+            MODELS.build(student_config(**changes))
 
 
 def test_total_is_the_published_formula(checkpoint: Path, batch: Batch) -> None:

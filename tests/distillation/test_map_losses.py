@@ -183,6 +183,12 @@ def test_half_precision_is_computed_in_float32(loss: Any) -> None:
     assert s.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('loss', [MGD(4, 6), FeatureDistillation(4, 6)])
+def test_what_is_learnt_in_half_precision(loss: Any) -> None:
+    s, t = (scores(2, width, 5, 6)[0].bfloat16() for width in (4, 6))
+    assert loss.bfloat16()(s, t).dtype == torch.float32
+
+
 @pytest.mark.parametrize(('loss', 'arguments', 'message'), [
     (PKD, dict(weight=-1.), r'weight=-1\.0'), (CWD, dict(temperature=0.), r'temperature=0\.0'),
     (DIST, dict(temperature=-1.), r'temperature=-1'),

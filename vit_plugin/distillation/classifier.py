@@ -35,6 +35,11 @@ class DistilledClassifier(DistilledModel, ImageClassifier):
         if not isinstance(self.head, ClsHead):
             raise UserError('the student needs a classification head (a ClsHead), '
                             f'got {self.head!r}')
+        if type(self.head).loss not in (ClsHead.loss, DistilledDeiTHead.loss):
+            raise UserError(
+                f'{type(self.head).__name__} computes its loss in a way of its own, which this '
+                "model does not: take type='vit_plugin.Distilled', "
+                "student_type='mmpretrain.ImageClassifier'")
 
     def own_losses(self, inputs: Tensor, data_samples: list | None) -> dict[str, Any]:
         cls_score, _ = self.scores(self.extract_feat(inputs))

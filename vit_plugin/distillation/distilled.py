@@ -3,6 +3,7 @@ import logging
 from collections import Counter
 from functools import cache
 from typing import Any
+from weakref import ref
 
 import torch
 from mmengine.logging import print_log
@@ -12,13 +13,14 @@ from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
+from vit_plugin.toolkits import TOOLKITS
 
 from .frozen import Teacher
 from .losses import Distillation, ScoreDistillation, agreement
 from .pairs import Pair, build_pairs
 from .stored import StoredOutputs, mixes_of
 from .taps import Watch
-from .teacher import TOOLKITS, build_teacher
+from .teacher import build_teacher
 
 
 class DistilledModel(BaseModel):
@@ -64,11 +66,16 @@ class DistilledModel(BaseModel):
             self.check_student(labels)
             self.labels = labels
             configs = teacher if isinstance(teacher, (list, tuple)) else [teacher]
+            several = isinstance(distillation, (list, tuple))
+            if not configs or (several and not distillation):
+                raise UserError(f'nothing is distilled with teacher={teacher!r} and distillation='
+                                f'{distillation!r}: name one of both at least')
             self.teachers = [build_teacher(config, self.data_preprocessor, self.scope)
                              for config in configs]
-            several = isinstance(distillation, (list, tuple))
             self.pairs = build_pairs(self, self.teachers,
                                      distillation if several else [distillation])
+        for found in self.teachers:
+            found.owner = ref(self)
         losses = [loss for pair in self.pairs for loss in pair.losses]
         self.distillation = losses[0] if len(losses) == 1 else nn.ModuleList(losses)
         self.names = name_losses(self.pairs)
@@ -148,7 +155,7 @@ class DistilledModel(BaseModel):
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> 'DistilledModel':
         super()._apply(fn, *args, **kwargs)
         for teacher in self.teachers:
-            teacher.apply(fn)
+            teacher.follow(self, fn)
         return self
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict,
@@ -201,7 +208,14 @@ def distilled_class(kind: type) -> type:
     """A model's class with `DistilledModel`."""
     toolkit = kind.__module__.split('.')[0]
     return type(f'Distilled{kind.__name__}', (DistilledModel, kind),
-                dict(scope=toolkit if toolkit in TOOLKITS else None, __module__=__name__))
+                dict(scope=toolkit if toolkit in TOOLKITS else None, __module__=__name__,
+                     __reduce__=lambda self: (new_distilled, (kind,), self.__dict__)))
+
+
+def new_distilled(kind: type) -> DistilledModel:
+    """A model without state, for `pickle`, which does not find the class by a name."""
+    cls: Any = distilled_class(kind)
+    return cls.__new__(cls)
 
 
 def takes_share(pair: Pair) -> bool:

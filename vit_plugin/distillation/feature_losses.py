@@ -54,7 +54,7 @@ class FeatureDistillation(Distillation):
             if student.shape[2:] != teacher.shape[2:]:
                 student = F.interpolate(student, teacher.shape[2:], mode='bilinear')
             student, teacher = (x.movedim(1, 3) for x in (student, teacher))
-        student = self.project(student).float()
+        student = self.project(student.to(self.project.weight.dtype)).float()
         direction = 1 - F.cosine_similarity(student, teacher, dim=-1).mean()
         size = F.smooth_l1_loss(student, teacher)
         return self.cosine * direction + (1 - self.cosine) * size

@@ -2,6 +2,7 @@
 from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
+from weakref import ReferenceType
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,7 @@ class Teacher:
         self.check_finite = FiniteCheck()
         self.varies = False  # whether its outputs were seen to
         self.shapes: dict[str, list[tuple[int, ...]]] = {}  # of its outputs for one image
+        self.owner: ReferenceType | None = None  # the student, whose copies share this teacher
         self.watch([OUTPUT])
 
     def watch(self, taps: Sequence[Tap]) -> None:
@@ -139,10 +141,15 @@ class Teacher:
     def __deepcopy__(self, memo: dict) -> 'Teacher':
         return self  # copies of the student, e.g. for EMA, share their teacher
 
-    def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Follow the student to another device or type (``nn.Module._apply``)."""
-        self.model._apply(fn)
-        self.pixels.apply(fn)
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, 'owner': None}  # weak references cannot be pickled
+
+    def follow(self, student: nn.Module, fn: Callable[[Tensor], Tensor]) -> None:
+        """Follow the student, not its copies, to another device or type (``nn.Module._apply``)."""
+        owner = self.owner() if self.owner is not None else None
+        if owner is None or owner is student:
+            self.model._apply(fn)
+            self.pixels.apply(fn)
 
 
 def differ(x: Tensor) -> bool:

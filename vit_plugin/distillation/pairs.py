@@ -224,7 +224,7 @@ def find_tap(config: dict[str, Any] | Distillation, side: str, model: nn.Module)
 
 def compares_classes(kind: type[Distillation], pair: Pair) -> bool:
     """Whether a loss takes the scores of a whole image, from a classifier that tells how many."""
-    return (kind.compares == 'scores' and 2 in kind.dims and pair.tap is OUTPUT
+    return (kind.compares == 'scores' and 2 in kind.dims and not pair.tap.text
             and bool(pair.teacher.num_classes))
 
 
