@@ -167,6 +167,7 @@ def test_work_dir_without_permission(stopped: Run, config: Path, work: Path) -> 
 
 def test_toolkits(stopped: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('vit_plugin.cli.config.find_spec', lambda name: None)
+    monkeypatch.setattr('vit_plugin.wording.is_installed', lambda name: name == 'onedl-mmengine')
     said = stopped('train', config)
     assert 'needs mmpretrain, which is not installed' in said
     assert "pip install 'vit-plugin[mmpretrain]'" in said
