@@ -6,12 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from vit_plugin.errors import UserError
+
 
 def visible_files(folder: str | Path) -> list[str]:
     """All files below a folder whose names do not begin with a dot, relative to it."""
     return sorted(os.path.relpath(os.path.join(place, name), folder)
                   for place, _, names in os.walk(folder, followlinks=True)
                   for name in names if not name.startswith('.'))
+
+
+def check_new(path: str | Path) -> None:
+    """Raise `UserError` if there is a file, a folder or a link under a name to write to."""
+    if os.path.lexists(path):
+        raise UserError(f"'{path}' is there already: choose another name, or delete it")
 
 
 @contextmanager

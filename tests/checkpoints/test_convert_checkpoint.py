@@ -1,4 +1,5 @@
 """tools/convert_checkpoint.py as a user runs it."""
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,30 @@ def test_errors_are_one_line(tmp_path: Path, tool: Callable) -> None:
     assert len(message.strip().splitlines()) == 1
     assert str(tmp_path / 'a.pth') in message
     assert [file.name for file in tmp_path.iterdir()] == ['a.pth']
+
+
+@pytest.mark.parametrize(('source', 'target', 'message'), [
+    ('a.pth', 'a.pth', 'is there already'), ('absent.pth', 'b.safetensors', 'is there already'),
+    ('a.pth', 'folder.pth', 'is there already'), ('a.pth', 'link.pth', 'is there already'),
+    ('a.pth', 'new.bin', r'must end in \.pth or \.safetensors'),
+    ('absent.pth', 'new', r'must end in \.pth or \.safetensors')])
+def test_nothing_is_overwritten(source: str, target: str, message: str, tmp_path: Path,
+                                tool: Callable, capsys: pytest.CaptureFixture) -> None:
+    """Refused before the source is read."""
+    torch.save(timm_vit().state_dict(), tmp_path / 'a.pth')
+    (tmp_path / 'b.safetensors').write_bytes(b'mine')
+    (tmp_path / 'folder.pth').mkdir()
+    (tmp_path / 'link.pth').symlink_to('gone.pth')
+    before = (tmp_path / 'a.pth').read_bytes()
+    with pytest.raises(SystemExit) as error:
+        tool('convert_checkpoint', tmp_path / source, tmp_path / target)
+    said = f'{error.value.code}{capsys.readouterr().err}'
+    assert re.search(message, said)
+    assert str(tmp_path / target) in said
+    assert (tmp_path / 'a.pth').read_bytes() == before
+    assert (tmp_path / 'b.safetensors').read_bytes() == b'mine'
+    assert {file.name for file in tmp_path.iterdir()} == {'a.pth', 'b.safetensors', 'folder.pth',
+                                                          'link.pth'}
 
 
 class Unwritable:

@@ -114,9 +114,9 @@ def test_dino_without_a_choice_names_both(prefix: str | None, tmp_path: Path) ->
         load(deit(), side_by_side(timm_vit(), timm_vit()), tmp_path, prefix=prefix)
 
 
-def test_dino_by_load_from_names_the_tool(tmp_path: Path) -> None:
+def test_dino_by_load_from_names_the_command(tmp_path: Path) -> None:
     torch.save(side_by_side(timm_vit(), timm_vit()), tmp_path / 'a.pth')
-    with pytest.raises(CheckpointError, match=r'--prefix of tools/convert_checkpoint\.py'):
+    with pytest.raises(CheckpointError, match='--prefix of `vit-plugin convert`'):
         load_checkpoint(ImageClassifier(deit()), str(tmp_path / 'a.pth'))
 
 

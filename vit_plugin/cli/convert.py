@@ -3,6 +3,7 @@
 Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official
 """
 import argparse
+from pathlib import Path
 
 from vit_plugin.checkpoints import (
     from_openmmlab,
@@ -10,6 +11,7 @@ from vit_plugin.checkpoints import (
     to_openmmlab,
     write_checkpoint,
 )
+from vit_plugin.files import check_new
 
 from .arguments import add_common
 from .messages import explained
@@ -22,12 +24,15 @@ def parse_args() -> argparse.Namespace:
                     'stay as they are; a model fits them to its own when it loads them.')
     parser.add_argument('source', help='.pth, .pt, .bin or .safetensors, the index.json of one in '
                                        'parts, a folder of Hugging Face, or an address (https://...)')
-    parser.add_argument('target', help='.pth or .safetensors')
+    parser.add_argument('target', type=Path, help='a new file, .pth or .safetensors')
     parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
     parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.' or "
                                          "'teacher'; needed where the source holds several")
     add_common(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.target.suffix not in ('.pth', '.safetensors'):
+        parser.error(f"the target must end in .pth or .safetensors, got '{args.target}'")
+    return args
 
 
 def main() -> None:
@@ -37,11 +42,12 @@ def main() -> None:
 
 
 def convert(args: argparse.Namespace) -> None:
+    check_new(args.target)
     weights, layout = to_openmmlab(read_state_dict(args.source, args.trust_checkpoint),
                                    args.prefix)
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
-    if nested and not args.target.endswith('.safetensors'):
+    if nested and args.target.suffix == '.pth':
         write_checkpoint({nested: converted}, args.target)
     else:
         write_checkpoint(converted, args.target)

@@ -8,8 +8,7 @@ The file is a base of either kind: ``_base_ = 'FILE.py'``, or ``from .FILE impor
 import argparse
 from pathlib import Path
 
-from vit_plugin.errors import UserError
-from vit_plugin.files import written_whole
+from vit_plugin.files import check_new, written_whole
 
 from .arguments import add_debug
 from .config import read_config
@@ -36,8 +35,7 @@ def write_config(name: str, file: Path) -> None:
     Raises:
         UserError: there is no such config, or the file is there already.
     """
+    check_new(file)
     text = read_config(name).pretty_text
-    if file.exists():
-        raise UserError(f"'{file}' is there already: choose another name, or delete it")
     with written_whole(file) as output:
         output.write(f'# {name}, with its bases.\n{text}'.encode())

@@ -108,7 +108,7 @@ def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]
     if len(wanted) > 1 and 'backbone.' not in wanted:
         raise CheckpointError(f"it holds several backbones, under {wanted}: say which, e.g. "
                               f"prefix='{wanted[0]}' of init_cfg, or --prefix of "
-                              'tools/convert_checkpoint.py')
+                              '`vit-plugin convert`')
     start = 'backbone.' if 'backbone.' in wanted else wanted[0]
     return backbones[start], start
 
