@@ -18,7 +18,7 @@ from PIL import Image
 from tests.conftest import ROOT, SIZE
 from tests.tools.test_train_and_test import classification, detection, segmentation
 from vit_plugin.pictures import curves, predictions, rates
-from vit_plugin.pictures.subject import Subject, load_subject
+from vit_plugin.pictures.subject import PictureError, Subject, load_subject
 
 TASKS = {'classification': (classification, 'image_folder'), 'detection': (detection, 'coco'),
          'segmentation': (segmentation, 'ade')}
@@ -198,6 +198,28 @@ def test_curves_of_a_resumed_run_and_of_epochs(tmp_path: Path) -> None:
     both = curves.draw([str(resumed), str(epochs)])
     assert [line.get_label() for line in both.axes[0].lines] == ['resumed', 'epochs']
     np.testing.assert_array_equal(both.axes[1].lines[1].get_xydata(), [(25, 40.), (50, 60.)])
+
+
+@pytest.mark.parametrize(('folders', 'labels'), [
+    (['m1/swin', 'm2/swin'], ['m1/swin', 'm2/swin']),
+    (['m1/swin', 'm2/swin/', 'm2/deit'], ['m1/swin', 'm2/swin', 'deit']),
+    (['a/m/swin', 'b/m/swin', 'b/n/swin'], ['a/m/swin', 'b/m/swin', 'n/swin'])])
+def test_curves_of_runs_of_one_name(folders: list[str], labels: list[str], tmp_path: Path) -> None:
+    for i, folder in enumerate(folders):
+        write_log(tmp_path / folder / '1/vis_data', dict(step=10, loss=float(i)))
+    axis, = curves.draw([f'{tmp_path}/{folder}' for folder in folders]).axes
+    assert [(line.get_label(), line.get_ydata()[0]) for line in axis.lines] == [
+        (label, i) for i, label in enumerate(labels)]
+    with pytest.raises(PictureError, match=f"'{tmp_path}/{folders[0]}' is given twice"):
+        curves.draw([f'{tmp_path}/{folders[0]}', f'{tmp_path}/x/../{folders[0]}/'])
+
+
+def test_curves_without_known_numbers(tmp_path: Path) -> None:
+    write_log(tmp_path / 'a/1/vis_data', dict(step=10, PSNR=30., time=0.1))
+    write_log(tmp_path / 'b/1/vis_data', dict(step=10, loss=2.))
+    for runs in (['a'], ['b', 'a']):
+        with pytest.raises(PictureError, match=r"/a'.*logged: step, PSNR, time"):
+            curves.draw([str(tmp_path / run) for run in runs])
 
 
 def test_rates_are_those_of_layer_decay(config: Callable[[str, str], Path]) -> None:

@@ -1,9 +1,12 @@
 """Training curves of one or more runs, from what mmengine logged."""
 import json
+import os
 from pathlib import Path
 
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+
+from vit_plugin.wording import shorten
 
 from .drawing import finish
 from .subject import PictureError
@@ -67,10 +70,38 @@ def panels(runs: dict[str, Curves]) -> list[tuple[str, list[str]]]:
     return [(title, keys) for title, keys in found if keys]
 
 
+def label_runs(work_dirs: list[str]) -> dict[str, Path]:
+    """Runs by the fewest last parts of their paths that tell them from all others.
+
+    Raises:
+        PictureError: two are the same folder.
+    """
+    paths = [Path(os.path.abspath(folder)) for folder in work_dirs]
+    runs = {}
+    for path in paths:
+        if paths.count(path) > 1:
+            raise PictureError(f"the work dir '{path}' is given twice: give each run once")
+        ends = (path.parts[-count:] for count in range(1, len(path.parts) + 1))
+        runs['/'.join(next(end for end in ends if sum(
+            other.parts[-len(end):] == end for other in paths) == 1))] = path
+    return runs
+
+
+def check_known(run: Path, curves: Curves, shown: list[tuple[str, list[str]]]) -> None:
+    """Raise `PictureError` if no panel shows a number of this run."""
+    if not any(key in curves for _, keys in shown for key in keys):
+        raise PictureError(
+            f"the log of '{run}' has none of the numbers that are drawn (loss, lr, agreement, "
+            f'{", ".join(METRICS)}), it logged: {shorten(curves, 20)}')
+
+
 def draw(work_dirs: list[str]) -> Figure:
     """A panel each for losses, metrics, learning rate and teacher agreement; a colour a run."""
-    runs = {Path(folder).name: read_curves(Path(folder)) for folder in work_dirs}
+    folders = label_runs(work_dirs)
+    runs = {label: read_curves(folder) for label, folder in folders.items()}
     shown = panels(runs)
+    for label, folder in folders.items():
+        check_known(folder, runs[label], shown)
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
     figure, axes = pyplot.subplots(rows, columns, squeeze=False, layout='constrained',
