@@ -2,6 +2,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,34 @@ def test_a_view_is_what_the_model_and_the_reader_see(config: Callable[[str, str]
         np.testing.assert_array_equal(view.pixels, red)
         mean, std = (np.array(subject.cfg.data_preprocessor[key]) for key in ('mean', 'std'))
         np.testing.assert_allclose(view.inputs[0].permute(1, 2, 0), (red - mean) / std, atol=1e-5)
+
+
+@pytest.mark.parametrize('task', ['detection', 'segmentation'])
+def test_joined_data_are_pictured_by_their_first(
+        task: str, config: Callable[[str, str], Path]) -> None:
+    plain = Config.fromfile(config(task, 'DeiT'))
+    expected = predictions.test_samples(load_subject(plain, task, None), 1)[0]
+    joined = deepcopy(plain)
+    for loader in (joined.train_dataloader, joined.test_dataloader):
+        other = dict(type='RepeatDataset', times=2, dataset=loader.dataset)
+        loader.dataset = dict(type='ConcatDataset', datasets=[other, loader.dataset])
+    subject = load_subject(joined, task, None)
+    sample, = predictions.test_samples(subject, 1)
+    assert sample.path == expected.path
+    assert sample.truth.keys() == expected.truth.keys()
+    assert any('gt' in key for key in sample.truth)
+    view = subject.view(sample.path)
+    torch.testing.assert_close(view.inputs,
+                               load_subject(plain, task, None).view(sample.path).inputs)
+
+
+def test_data_without_pipeline_are_refused(config: Callable[[str, str], Path],
+                                           image_folder: Path) -> None:
+    subject = load(config('classification', 'DeiT'))
+    for dataset in (dict(type='ConcatDataset', datasets=[dict(type='ImageFolder')]), None):
+        subject.cfg.test_dataloader.dataset = dataset
+        with pytest.raises(PictureError, match=r'test_dataloader has no data set with a pipeline'):
+            subject.view(image_folder / 'dark/0.png')
 
 
 def test_ground_truth_lies_beside_the_prediction(config: Callable[[str, str], Path]) -> None:

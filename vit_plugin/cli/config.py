@@ -2,7 +2,7 @@
 import argparse
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vit_plugin.checks.settings import check_options
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import TOOLKITS, import_toolkit
 from vit_plugin.wording import did_you_mean, how_to_install
+from vit_plugin.wrappers import data_sets
 
 CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -94,14 +95,6 @@ def similar_configs(path: str) -> str:
 def loaders(cfg: Config) -> list[ConfigDict]:
     """The data loaders that the config has."""
     return [cfg[name] for name in LOADERS if cfg.get(name) is not None]
-
-
-def data_sets(dataset: ConfigDict | None) -> Iterator[ConfigDict]:
-    """A data set, and those that it wraps or joins."""
-    if dataset is not None:
-        yield dataset
-        for inner in (dataset.get('dataset'), *dataset.get('datasets', ())):
-            yield from data_sets(inner)
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

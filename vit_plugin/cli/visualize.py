@@ -13,8 +13,8 @@ Usage: vit-plugin visualize KIND CONFIG [CHECKPOINT] [IMAGE ...] [--out FILE] [-
     curves       losses, metrics, learning rate and teacher agreement of trainings
 
 Without a checkpoint the weights are random, and the picture says so. Without an image, some
-spread over the config's test data are taken. The default file is
-work_dirs/visualize/KIND_CONFIG.png.
+spread over the config's test data are taken, where several data sets are joined over the first.
+The default file is work_dirs/visualize/KIND_CONFIG.png.
 """
 import argparse
 from pathlib import Path

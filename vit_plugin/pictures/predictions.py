@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from mmengine.dataset import Compose
 
+from vit_plugin.wrappers import data_sets
+
 from .drawing import finish, grid
 from .subject import PictureError, Subject, check_image, spread, test_dataset
 
@@ -43,12 +45,9 @@ def test_samples(subject: Subject, count: int) -> list[Sample]:
 
 def annotation_steps(subject: Subject) -> list[dict]:
     """The steps of the config's pipelines that load annotations; none for classifiers."""
-    pipelines = [test_dataset(subject.cfg).pipeline]
-    dataset = (subject.cfg.get('train_dataloader') or {}).get('dataset')
-    while dataset is not None:
-        pipelines.append(dataset.get('pipeline') or [])
-        dataset = dataset.get('dataset')
-    return [step for pipeline in pipelines for step in pipeline
+    trained = (subject.cfg.get('train_dataloader') or {}).get('dataset')
+    return [step for dataset in (test_dataset(subject.cfg), *data_sets(trained))
+            for step in dataset.get('pipeline') or []
             if step.type.split('.')[-1] == 'LoadAnnotations']
 
 

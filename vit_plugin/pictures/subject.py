@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vit_plugin.checkpoints import CheckpointError, read_state_dict
 from vit_plugin.distillation.student import without_teachers
 from vit_plugin.errors import UserError
+from vit_plugin.wrappers import data_sets
 
 
 class PictureError(UserError):
@@ -116,13 +117,19 @@ class Subject:
 
 
 def test_dataset(cfg: Config) -> Any:
-    """The config of the test data, without wrappers around it."""
-    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
-    if loader is None:
+    """The config of the test data without wrappers; of joined data sets the first.
+
+    Raises:
+        PictureError: there is none with a pipeline.
+    """
+    name = 'test_dataloader' if cfg.get('test_dataloader') else 'val_dataloader'
+    if not cfg.get(name):
         raise PictureError('the config has no test_dataloader, whose pipeline loads images')
-    dataset = loader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
+    found = (dataset for dataset in data_sets(cfg[name].get('dataset')) if dataset.get('pipeline'))
+    dataset = next(found, None)
+    if dataset is None:
+        raise PictureError(f"the config's {name} has no data set with a pipeline, which would load "
+                           'images')
     return dataset
 
 
