@@ -1,5 +1,6 @@
 """tools/visualize.py: every kind from the command line, logs, rates, ground truth, refusals."""
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -274,6 +275,28 @@ optim_wrapper = dict(_delete_=True, optimizer=dict(type='AdamW', lr=1e-3, weight
     figure = rates.draw(load(path))
     notes = [text.get_text() for text in figure.axes[0].texts]
     assert sum('frozen' in note for note in notes) == 4  # patches, token, position, first block
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ('positions deit absent.jpg', r"takes no images, got absent\.jpg.*\.pth"),
+    ('lr deit image a.pth', 'takes no images, got .*0.png'),
+    ('positions deit --num 2', '--num changes nothing'),
+    ('lr deit --num 2', '--num changes nothing'),
+    ('lr deit --data-root absent', '--data-root changes nothing'),
+    ('attention deit --num 2 image', '--num 2 counts images of the test data, and 1 is given'),
+    ('predictions deit absent.jpg b.jpg --num 2', 'and 2 are given'),
+    ('curves absent --num 2', '--num changes nothing'),
+    ('curves absent --data-root absent', '--data-root changes nothing'),
+    ('curves absent --cfg-options randomness.seed=0', '--cfg-options changes nothing'),
+    ('curves absent --trust-checkpoint', '--trust-checkpoint changes nothing'),
+    ('attention deit --show --out a.png', '--show opens a window')])
+def test_arguments_that_change_nothing_are_refused(
+        arguments: str, message: str, config: Callable[[str, str], Path],
+        stopped: Callable[..., str], image_folder: Path) -> None:
+    files = {'deit': config('classification', 'DeiT'), 'image': image_folder / 'dark/0.png'}
+    said = stopped('visualize', *(files.get(word, word) for word in arguments.split()),
+                   status=2 if '--show' in arguments else 1)
+    assert re.search(message, said)
 
 
 def test_refusals_say_what_to_do(config: Callable[[str, str], Path], tool: Callable[..., None],

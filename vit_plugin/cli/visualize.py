@@ -48,6 +48,10 @@ OF_MODEL = {'positions': positions.draw, 'lr': rates.draw}
 KINDS = (*OF_IMAGES, 'predictions', *OF_MODEL, 'curves')
 WEIGHTS = ('.pth', '.pt', '.safetensors')
 
+# Options that change nothing in a kind of picture.
+UNUSED = {**dict.fromkeys(OF_MODEL, ('num', 'data_root')),
+          'curves': ('num', 'data_root', 'cfg_options', 'trust_checkpoint')}
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
@@ -65,6 +69,8 @@ def parse_args() -> argparse.Namespace:
     add_common(parser)
     parser.set_defaults(launcher='none', work_dir=None)
     args = parser.parse_intermixed_args()
+    if args.show and args.out:
+        parser.error('--show opens a window instead of writing --out: leave one of them out')
     if args.out is None:
         args.out = Path(f'work_dirs/visualize/{args.kind}_{Path(args.config).stem}.png')
     if args.out.suffix not in PICTURES:
@@ -107,11 +113,27 @@ def split_inputs(inputs: list[str]) -> tuple[str | None, list[str]]:
     return next(iter(weights), None), [path for path in inputs if path not in weights]
 
 
+def check_used(args: argparse.Namespace, images: list[str]) -> None:
+    """Raise `PictureError` for arguments that would change nothing."""
+    for option in UNUSED.get(args.kind, ()):
+        if getattr(args, option):
+            raise PictureError(f'--{option.replace("_", "-")} changes nothing in a picture of the '
+                               f'kind {args.kind}: leave it out')
+    if images and args.kind in OF_MODEL:
+        raise PictureError(f'{args.kind} shows the model alone and takes no images, got '
+                           f'{", ".join(images)}. A checkpoint ends in {", ".join(WEIGHTS)}')
+    if images and args.num:
+        given = '1 is' if len(images) == 1 else f'{len(images)} are'
+        raise PictureError(f'--num {args.num} counts images of the test data, and {given} given: '
+                           'leave one of them out')
+
+
 def make_figure(args: argparse.Namespace) -> Figure:
     """The figure that the command line asks for."""
+    checkpoint, images = (None, []) if args.kind == 'curves' else split_inputs(args.inputs)
+    check_used(args, images)
     if args.kind == 'curves':
         return curves.draw([args.config, *args.inputs])
-    checkpoint, images = split_inputs(args.inputs)
     return draw(args.kind, load_config(args), Path(args.config).stem, checkpoint, images, args.num,
                 args.trust_checkpoint)
 
