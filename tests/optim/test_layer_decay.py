@@ -1,4 +1,5 @@
 """Every parameter learns at the rate of the docstring's table."""
+import inspect
 import re
 from typing import Any
 
@@ -10,11 +11,14 @@ import mmseg.models
 import mmseg.registry
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
+from mmpretrain.engine import LearningRateDecayOptimWrapperConstructor
 from torch import nn
 
+from vit_plugin.errors import UserError
 from vit_plugin.optim import LayerDecayOptimWrapperConstructor
+from vit_plugin.optim.layer_decay import KEYS
 
 LR, DECAY, RATE = 1e-3, 0.05, 0.75
 VIT = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
@@ -175,14 +179,35 @@ def test_without_weight_decay() -> None:
         torch.zeros(1))]).defaults['weight_decay']}
 
 
-@pytest.mark.parametrize('paramwise', [None, {}, dict(decay_rate=0.7, num_layers=12),
-                                       dict(layer_decay_rate=0), dict(layer_decay_rate=1.1),
+@pytest.mark.parametrize('paramwise', [None, {}, dict(layer_decay_rate=0),
+                                       dict(layer_decay_rate=1.1),
                                        dict(layer_decay_rate='0.7')], ids=repr)
 def test_rate_is_checked(paramwise: dict | None) -> None:
     config = dict(optimizer=dict(type='AdamW', lr=LR))
     value = re.escape(repr((paramwise or {}).get('layer_decay_rate')))
     with pytest.raises(ValueError, match=rf'layer_decay_rate={value}.*\(0, 1\]'):
         LayerDecayOptimWrapperConstructor(config, paramwise)
+
+
+@pytest.mark.parametrize(('paramwise', 'message'), [
+    (dict(layer_decay_rat=0.7), "layer_decay_rat=0.7.*Did you mean 'layer_decay_rate'"),
+    (dict(layer_decay_rate=0.7, norm_decay=0.), "norm_decay=0.0.*'norm_decay_mult'"),
+    (dict(layer_decay_rate=0.7, decay_typ='x'), "decay_typ='x'.*it takes layer_decay_rate"),
+    # as in mmseg's configs of BEiT, and in those of ConvNeXt
+    (dict(layer_decay_rate=0.9, num_layers=12), "num_layers=12.*mmdet's and mmseg's.*leave"),
+    (dict(decay_rate=0.9, decay_type='stage_wise', num_layers=12),
+     "decay_rate=0.9.*mmdet's and mmseg's.*layer_decay_rate")])
+def test_keys_are_checked(paramwise: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LayerDecayOptimWrapperConstructor(dict(optimizer=dict(type='AdamW', lr=LR)), paramwise)
+
+
+def test_keys_of_mmengine_are_known() -> None:
+    """Those that its constructor reads, from its source, beside the one that mmpretrain adds."""
+    for constructor, more in ((DefaultOptimWrapperConstructor, []),
+                              (LearningRateDecayOptimWrapperConstructor, ['layer_decay_rate'])):
+        read = re.findall(r"paramwise_cfg\.get\(\s*'(\w+)'", inspect.getsource(constructor))
+        assert {*more} < {*read} <= {*KEYS}
 
 
 def test_lr_is_checked() -> None:

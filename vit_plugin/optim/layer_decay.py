@@ -6,10 +6,18 @@ from torch import nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from vit_plugin.wording import did_you_mean
 
 # Last parts of the names of what is never decayed, beside norms and biases.
 UNDECAYED = ('cls_token', 'dist_token', 'pos_embed', 'absolute_pos_embed',
              'relative_position_bias_table', 'gamma1.weight', 'gamma2.weight')
+
+# What paramwise_cfg may hold: the rate, and what mmengine reads.
+KEYS = ('layer_decay_rate', 'custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult',
+        'dwconv_decay_mult', 'bias_lr_mult', 'dcn_offset_lr_mult', 'bypass_duplicate')
+
+# What mmdet's and mmseg's constructors read instead.
+STOCK_KEYS = ('decay_rate', 'num_layers', 'decay_type')
 
 # What FSDP, torch.compile and activation checkpointing put into the names of parameters.
 WRAPPERS = ('_fsdp_wrapped_module.', '_orig_mod.', '_checkpoint_wrapped_module.')
@@ -49,19 +57,19 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             weight decay; their ``lr_mult`` multiplies the rate of the table.
 
     Raises:
-        ValueError: ``layer_decay_rate`` or ``lr`` is missing or out of range, or the model has no
-            backbone with ``get_layer_depth``.
+        ValueError: ``layer_decay_rate`` or ``lr`` is missing or out of range, ``paramwise_cfg``
+            has another key, or the model has no backbone with ``get_layer_depth``.
     """
 
     paramwise_cfg: dict[str, Any]
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        check_keys(self.paramwise_cfg)
         rate = self.paramwise_cfg.get('layer_decay_rate')
         if not isinstance(rate, (int, float)) or not 0 < rate <= 1:
             raise UserError(
-                f'paramwise_cfg has layer_decay_rate={rate!r}, but must have a number in (0, 1]; '
-                "it replaces mmdet's and mmseg's decay_rate, num_layers and decay_type")
+                f'paramwise_cfg has layer_decay_rate={rate!r}, but must have a number in (0, 1]')
         if self.base_lr is None:
             raise UserError('the optimizer has no lr, but layer-wise decay needs one')
         self.decay_rate = rate
@@ -99,6 +107,19 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         group['layer_depth'] = depth
         if self.base_wd is not None and name.endswith(UNDECAYED):
             group.setdefault('weight_decay', 0.)
+
+
+def check_keys(paramwise_cfg: dict[str, Any]) -> None:
+    """Raise `UserError` for a key that would change nothing."""
+    for key, value in paramwise_cfg.items():
+        given = f'paramwise_cfg has {key}={value!r}'
+        if key in STOCK_KEYS:
+            raise UserError(f"{given}, which mmdet's and mmseg's constructors read. This one takes "
+                            'layer_decay_rate instead of decay_rate, and asks the backbone how '
+                            'deep each layer is: leave num_layers and decay_type out')
+        if key not in KEYS:
+            near = did_you_mean(key, KEYS) or f', it takes {", ".join(KEYS)}'
+            raise UserError(f'{given}, which this constructor does not read{near}')
 
 
 def find_layer_depth(model: nn.Module) -> Any:
