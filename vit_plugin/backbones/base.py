@@ -3,12 +3,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule, PretrainedInit
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vit_plugin.checkpoints import adapt_classifier, adapt_state_dict, load_pretrained
 from vit_plugin.errors import UserError
+
+from .init_cfg import split_init_cfg
 
 
 class Backbone(BaseModule):
@@ -20,15 +22,12 @@ class Backbone(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says; ``'Pretrained'`` means `load_pretrained`."""
-        given = self.init_cfg
-        configs = [given] if isinstance(given, dict) else given or []
-        pretrained = [cfg for cfg in configs if cfg['type'] in ('Pretrained', PretrainedInit)]
-        again = self.is_init
-        self.init_cfg = [cfg for cfg in configs if cfg not in pretrained]
+        again, given = self.is_init, self.init_cfg
+        pretrained, self.init_cfg = split_init_cfg(given)
         super().init_weights()
         self.init_cfg = given
-        for cfg in [] if again else pretrained:
-            load_pretrained(self, **{key: cfg[key] for key in cfg if key != 'type'})
+        for arguments in [] if again else pretrained:
+            load_pretrained(self, **arguments)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         adapt_state_dict(self, state_dict, prefix)
