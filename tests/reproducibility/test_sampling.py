@@ -119,6 +119,15 @@ def photo_loader(batch_sampler: dict) -> Any:
         dataset=dict(type='vit_plugin.SeededDataset', dataset=Photos())), seed=0)
 
 
+def go_on(loader: Any, done: int) -> None:
+    """Begin the second epoch of four iterations, of which some were done before a checkpoint."""
+    runner = SimpleNamespace(train_dataloader=loader, iter=4 + done, epoch=1,
+                             train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
+    hook = SeedHook()
+    hook.after_load_checkpoint(runner, dict(epoch_progress=dict(done=done, length=4)))
+    hook.before_train_epoch(runner)
+
+
 def test_batches_of_one_proportion() -> None:
     """mmdet's batch sampler asks for the images' sizes, and reorders what is drawn."""
     sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
@@ -126,12 +135,9 @@ def test_batches_of_one_proportion() -> None:
     batches = [list(map(int, batch)) for batch in loader]
     assert {index for batch in batches for index in batch} == set(range(8))
     assert all((first % 4 < 2) == (second % 4 < 2) for first, second in batches)
-    runner = SimpleNamespace(train_dataloader=loader, iter=6, epoch=1,
-                             train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
     with pytest.raises(ValueError, match=r'2 iterations behind .* epoch 2.*SkipBatch.*AspectRatio'):
-        SeedHook().before_train_epoch(runner)
-    runner.iter = 4
-    SeedHook().before_train_epoch(runner)
+        go_on(loader, done=2)
+    go_on(loader, done=0)
 
 
 @pytest.mark.parametrize('done', [1, 2, 3])
@@ -140,11 +146,9 @@ def test_batches_of_one_proportion_go_on_within_an_epoch(done: int) -> None:
     sampler = pytest.importorskip('mmdet.datasets.samplers').AspectRatioBatchSampler
     config = dict(type='vit_plugin.SkipBatchSampler', batch_sampler=dict(type=sampler))
     whole, resumed = photo_loader(config), photo_loader(config)
-    runner = SimpleNamespace(train_dataloader=resumed, iter=4 + done, epoch=1,
-                             train_loop=EpochBasedTrainLoop.__new__(EpochBasedTrainLoop))
     for loader in (whole, resumed):
         loader.batch_sampler.sampler.set_epoch(1)
-    SeedHook().before_train_epoch(runner)
+    go_on(resumed, done)
     expected = list(whole.batch_sampler)
     assert len(resumed) == len(expected) == 4
     iter(resumed.batch_sampler)  # as torch does with workers, without taking anything

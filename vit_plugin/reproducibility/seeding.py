@@ -35,6 +35,10 @@ class SeedHook(Hook):
 
     priority = 'VERY_HIGH'
 
+    def __init__(self) -> None:
+        self.progress: dict[str, int] = {}  # of the epoch that the checkpoint lies in
+        self.epoch = self.start = 0  # of the epoch that is trained; the start in iterations
+
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed; mmengine reads it from the checkpoint too late for that."""
         sampler, loop = find_sampler(runner), runner.train_loop
@@ -44,28 +48,81 @@ class SeedHook(Hook):
                 # mmengine 0.10.7 lets the workers fetch before it has read the checkpoint
                 loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
 
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take how far the epoch was that the checkpoint lies in."""
+        self.progress = epoch_progress(checkpoint)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add how far the epoch is that the checkpoint lies in."""
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            meta = checkpoint['meta']
+            within = meta['epoch'] == self.epoch  # else it is finished
+            checkpoint['epoch_progress'] = dict(done=meta['iter'] - self.start if within else 0,
+                                                length=len(runner.train_dataloader))
+
     def before_train_epoch(self, runner: Runner) -> None:
         """Pass over what was drawn of this epoch before a checkpoint in the middle of it."""
-        loader = runner.train_dataloader
-        done = runner.iter - runner.epoch * len(loader)
-        if isinstance(runner.train_loop, EpochBasedTrainLoop) and done > 0:
-            sampler, batches = find_sampler(runner), loader.batch_sampler
-            where = (f'the checkpoint lies {done} iterations behind the start of epoch '
-                     f'{runner.epoch + 1}; to go on there, the training data needs ')
-            if not hasattr(sampler, 'advance'):
-                raise UserError(
-                    where + "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
-            if hasattr(batches, 'advance'):
-                batches.advance(done)
-            elif type(batches) is BatchSampler:
-                sampler.advance(done * batches.batch_size)
-            else:
-                raise UserError(where + "batch_sampler=dict(type='vit_plugin.SkipBatchSampler', "
-                                f"batch_sampler=dict(type='{type(batches).__name__}'))")
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            done = self.iterations_done(runner)
+            self.epoch, self.start = runner.epoch, runner.iter - done
+            if done:
+                pass_over(runner, done)
+
+    def iterations_done(self, runner: Runner) -> int:
+        """How many iterations of the epoch that begins were done before the checkpoint."""
+        progress, self.progress = self.progress, dict(done=0)
+        length = len(runner.train_dataloader)
+        if runner.iter == 0 or progress.get('done') == 0:
+            return 0
+        if not progress:
+            why = 'the checkpoint does not tell how many of its iterations were done'
+        elif progress['done'] == progress['length']:  # nothing is left of it, whatever its length
+            return length
+        elif progress['length'] != length:
+            why = (f"{progress['done']} of {progress['length']} iterations were done, but now it "
+                   f'has {length}: the batch size, the number of processes or the data differ')
+        else:
+            return progress['done']
+        runner.logger.warning(f'epoch {runner.epoch + 1} begins anew: {why}')
+        return 0
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Seed the iteration."""
         seed_generators(runner.seed, runner.iter, runner.rank)
+
+
+def epoch_progress(checkpoint: dict) -> dict[str, int]:
+    """How many iterations of its epoch were ``done``, and its ``length``; empty if not known."""
+    if 'epoch_progress' in checkpoint:
+        return checkpoint['epoch_progress']
+    # Earlier versions did not store it; it follows from what mmengine plans for the whole run.
+    meta = checkpoint.get('meta') or {}
+    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    if not {'epoch', 'iter'} <= meta.keys() or not {'max_iters', 'max_epochs'} <= info.keys():
+        return {}
+    length = info['max_iters'] // info['max_epochs']
+    done = meta['iter'] - meta['epoch'] * length
+    return dict(done=done, length=length) if 0 <= done < length else {}
+
+
+def pass_over(runner: Runner, done: int) -> None:
+    """Let the epoch that begins start after its first iterations.
+
+    Raises:
+        UserError: the sampler, or the batch sampler, cannot.
+    """
+    sampler, batches = find_sampler(runner), runner.train_dataloader.batch_sampler
+    where = (f'the checkpoint lies {done} iterations behind the start of epoch '
+             f'{runner.epoch + 1}; to go on there, the training data needs ')
+    if not hasattr(sampler, 'advance'):
+        raise UserError(where + "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+    if hasattr(batches, 'advance'):
+        batches.advance(done)
+    elif type(batches) is BatchSampler:
+        sampler.advance(done * batches.batch_size)
+    else:
+        raise UserError(where + "batch_sampler=dict(type='vit_plugin.SkipBatchSampler', "
+                        f"batch_sampler=dict(type='{type(batches).__name__}'))")
 
 
 def find_sampler(runner: Runner) -> Any:
