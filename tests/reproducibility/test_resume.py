@@ -131,6 +131,14 @@ def test_unknown_argument_of_the_checkpoint_hook() -> None:
         AtomicCheckpointHook(intervall=2)
 
 
+def test_one_file_for_all_checkpoints(train: Callable[..., list], tmp_path: Path) -> None:
+    """A name without the number: mmengine overwrites the file; it is never outdated."""
+    one_file = dict(by_epoch=False, interval=5, filename_tmpl='final.pth')
+    train(2, batch=2, **one_file, max_keep_ckpts=1)
+    assert [path.name for path in (tmp_path / 'run').glob('*.pth')] == ['final.pth']
+    assert content(tmp_path / 'run/final.pth')['meta']['iter'] == 16
+
+
 def test_damaged_checkpoint_is_passed_over(config: Callable[..., Path], tool: Callable[..., None],
                                            tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
     # mmengine's own auto-resume dies in torch.load here

@@ -57,6 +57,8 @@ class AtomicCheckpointHook(CheckpointHook):
             raise UserError(f'AtomicCheckpointHook has no argument {sorted(unknown)}; it has those '
                             f'of CheckpointHook: {[*signature(CheckpointHook).parameters]}')
         super().__init__(backend_args=dict(backend='vit_plugin.atomic'), **kwargs)
+        if self.filename_tmpl.format(0) == self.filename_tmpl.format(1):
+            self.max_keep_ckpts = -1  # one file, which is written again: it is never outdated
         self.gradients: dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
