@@ -1,4 +1,5 @@
 """Checkpoints that survive being killed while one is written."""
+import re
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -132,17 +133,40 @@ def pending_gradients(model: nn.Module) -> dict[str, Tensor]:
 
 
 def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
-    """The newest whole checkpoint of a run, and the newer ones that are damaged."""
+    """The last whole checkpoint of a run, and the later ones that are damaged.
+
+    ``last_checkpoint`` names the last one. The work dir may have been renamed or copied since, so
+    a file of that name in it comes first, and the path itself (CheckpointHook's ``out_dir`` may
+    lie elsewhere) only without one. Without either, those with the highest numbers.
+    """
     pointer = work_dir / 'last_checkpoint'
     last = pointer.read_text().strip() if pointer.is_file() else ''
-    folder = Path(last).parent if last else work_dir  # CheckpointHook's out_dir may differ
-    found = [path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)]
+    candidates = numbered(work_dir, last)
+    if last:
+        here = work_dir / Path(last).name
+        candidates = [here if here.is_file() else Path(last), *candidates,
+                      Path(last), *numbered(Path(last).parent, last)]
     damaged: list[Path] = []
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        if is_whole(path):
-            return path, damaged
-        damaged.append(path)
+    for path in candidates:
+        if path.is_file() and not any(map(path.samefile, damaged)):
+            if is_whole(path):
+                return path, damaged
+            damaged.append(path)
     return None, damaged
+
+
+def numbered(folder: Path, example: str) -> list[Path]:
+    """The checkpoints in a folder, from the highest number on.
+
+    They are called ``epoch_*.pth``, ``iter_*.pth``, or like the example but for the numbers.
+    """
+    def order(path: Path) -> tuple[list[int], int]:
+        return [*map(int, re.findall(r'\d+', path.name))], path.stat().st_mtime_ns
+
+    like = re.sub(r'\d+', r'\\d+', re.escape(Path(example).name))
+    names = re.compile(rf'(epoch|iter)_\d+\.pth|{like}')
+    return sorted((path for path in folder.glob('*')
+                   if names.fullmatch(path.name) and path.is_file()), key=order, reverse=True)
 
 
 def is_whole(path: Path) -> bool:
