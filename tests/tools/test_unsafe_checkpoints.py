@@ -153,14 +153,15 @@ def test_scripts_of_the_toolkits(stage: str, config: Path, unsafe: Path, execute
 
 
 @pytest.mark.parametrize('name', [
-    'https://example.org/a.pth', 'torchvision://resnet18', 'modelzoo://resnet18',
+    'https://example.org/a-0123abcd.pth', 'torchvision://resnet18', 'modelzoo://resnet18',
     'open-mmlab://detectron2/resnet50_caffe', 'openmmlab://detectron2/resnet50_caffe',
     'mmcls://vgg11'])
 def test_addresses(name: str, executed: Path, tmp_path: Path,
                    monkeypatch: pytest.MonkeyPatch) -> None:
     """What was downloaded before: these are the names that torch gives the files."""
-    files = {'https': 'a', 'torchvision': 'resnet18-f37072fd', 'modelzoo': 'resnet18-f37072fd',
-             'open-mmlab': 'resnet50_msra-5891d200', 'openmmlab': 'resnet50_msra-5891d200',
+    files = {'https': 'a-0123abcd', 'torchvision': 'resnet18-f37072fd',
+             'modelzoo': 'resnet18-f37072fd', 'open-mmlab': 'resnet50_msra-5891d200',
+             'openmmlab': 'resnet50_msra-5891d200',
              'mmcls': 'vgg11_batch256_imagenet_20210208-4271cd6c'}
     monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
