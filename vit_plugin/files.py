@@ -4,16 +4,36 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from vit_plugin.errors import UserError
 
 
-def visible_files(folder: str | Path) -> list[str]:
-    """All files below a folder whose names do not begin with a dot, relative to it."""
-    return sorted(os.path.relpath(os.path.join(place, name), folder)
-                  for place, _, names in os.walk(folder, followlinks=True)
-                  for name in names if not name.startswith('.'))
+class Listing(NamedTuple):
+    """What is below a folder, as paths relative to it."""
+
+    files: list[str]
+    broken: list[str]  # links that lead nowhere
+    hidden: list[str]  # folders whose names begin with a dot; what is in them is not listed
+
+
+def list_files(folder: str | Path) -> Listing:
+    """All that is below a folder, but for files whose names begin with a dot."""
+    found = Listing([], [], [])
+    places = ['']
+    while places:
+        place = places.pop()
+        with os.scandir(os.path.join(folder, place)) as entries:  # asks the disk for links alone
+            for entry in entries:
+                path = os.path.join(place, entry.name)
+                if entry.is_dir():
+                    (found.hidden if entry.name.startswith('.') else places).append(path)
+                elif not entry.name.startswith('.'):
+                    if entry.is_file():
+                        found.files.append(path)
+                    elif entry.is_symlink():
+                        found.broken.append(path)
+    return Listing(*map(sorted, found))
 
 
 def check_new(path: str | Path) -> None:

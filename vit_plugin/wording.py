@@ -51,10 +51,11 @@ def shorten(names: Iterable[str], count: int = 5, separator: str = ', ') -> str:
     return separator.join(names[:count]) + more
 
 
-def count_passed_over(files: list[str]) -> str:
-    """How many files are not read, and which."""
-    count = f'{len(files)} files are' if len(files) > 1 else '1 file is'
-    return f'{count} passed over: {shorten(files)}'
+def count_passed_over(files: list[str], broken: list[str]) -> str:
+    """How many files and broken links are not read, and which."""
+    names = [*files, *(f'{link} (broken link)' for link in broken)]
+    count = f'{len(names)} files are' if len(names) > 1 else '1 file is'
+    return f'{count} passed over: {shorten(names)}'
 
 
 def did_you_mean(wrong: str, known: Iterable[str], key: Callable[[str], str] = str.lower) -> str:

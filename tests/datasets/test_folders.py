@@ -8,6 +8,8 @@ import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.logging import MMLogger
+from mmpretrain import datasets
+from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
@@ -93,6 +95,53 @@ def test_files_that_are_passed_over_are_named(image_folder: Path, tmp_path: Path
                  'beside.png'):
         assert name in said()
     assert 'hidden' not in said()
+
+
+@pytest.mark.parametrize('with_label', [True, False])
+def test_hidden_folders(image_folder: Path, tmp_path: Path, with_label: bool) -> None:
+    """Jupyter leaves ``.ipynb_checkpoints``: no class, no images, and the labels stay."""
+    root = tmp_path / 'folder'
+    copytree(image_folder, root)
+    copytree(image_folder / 'dark', root / 'dark-2/deep/er')  # an order of its own
+    expected = samples_of(datasets.CustomDataset(data_root=str(root), with_label=with_label))
+    for place in ('.ipynb_checkpoints', 'dark/.ipynb_checkpoints', 'light/deep/.cache/x'):
+        copytree(image_folder / 'light', root / place)
+    said = logged(tmp_path)
+    dataset = build('ImageFolder', data_root=str(root), with_label=with_label)
+    assert samples_of(dataset) == expected
+    assert said().count('hidden folders are passed over') == 1
+    for place in ('.ipynb_checkpoints, ', 'dark/.ipynb_checkpoints', 'light/deep/.cache'):
+        assert place in said()
+    if with_label:
+        assert dataset.metainfo['classes'] == ('dark', 'dark-2', 'light')
+        named = dict(data_root=str(root), metainfo=dict(classes=['dark', 'light']))
+        with pytest.raises(ValueError, match=r'2 classes, .* 3 folders: dark, dark-2, light'):
+            build('ImageFolder', **named)
+
+
+def samples_of(dataset: BaseDataset) -> list[tuple[str, int | None]]:
+    samples = map(dataset.get_data_info, range(len(dataset)))
+    return [(sample['img_path'], sample.get('gt_label')) for sample in samples]
+
+
+def test_broken_links_are_named(image_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / 'folder'
+    copytree(image_folder, root)
+    (root / 'dark/0.png').unlink()
+    (root / 'dark/0.png').symlink_to(tmp_path / 'gone.png')
+    (root / 'dark/1.png').unlink()
+    (root / 'dark/1.png').symlink_to(image_folder / 'dark/1.png')
+    said = logged(tmp_path)
+    assert len(build('ImageFolder', data_root=str(root))) == 7
+    assert '1 file is passed over: dark/0.png (broken link)\n' in said()
+    only = tmp_path / 'only'
+    (only / 'dark').mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"only' holds no images$"):
+        build('ImageFolder', data_root=str(only))
+    (only / 'dark/0.png').symlink_to(tmp_path / 'gone.png')
+    with pytest.raises(ValueError, match=r"only' holds no images; 1 file is passed over: "
+                                         r'dark/0.png \(broken link\)$'):
+        build('ImageFolder', data_root=str(only))
 
 
 def test_images_that_were_left_out_on_purpose(image_folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Folders of images that are checked before training."""
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from PIL import Image
 
 from vit_plugin.datasets.loading import describe_size
 from vit_plugin.errors import UserError
-from vit_plugin.files import visible_files
+from vit_plugin.files import Listing, list_files
 from vit_plugin.registry import DATASETS
-from vit_plugin.wording import count_passed_over
+from vit_plugin.wording import count_passed_over, shorten
 
 # What Pillow reads, as far as it was built with it; mmpretrain's are seven of these.
 EXTENSIONS = (
@@ -31,7 +32,9 @@ class CheckedFolder:
     ann_file: str
     with_label: bool
     extensions: tuple[str, ...]
+    is_valid_file: Callable[[str], bool]
     CLASSES: Any
+    _metainfo: dict
 
     def __init__(self, *args: Any, extensions: Sequence[str] | None = None, **kwargs: Any) -> None:
         if extensions is None:
@@ -54,17 +57,9 @@ class CheckedFolder:
         if not any(folder.iterdir()):
             raise UserError(f"the folder '{folder}' is empty")
         print_log(f"'{folder}': reading the list of images", 'current')
-        self.has_others = False
-        try:
-            samples = super().load_data_list()  # type: ignore[misc]
-        except RuntimeError as error:
-            if not str(error).startswith('Found 0 files'):
-                raise
-            raise UserError(f"'{folder}' holds no images; {self.passed_over(folder)}") from error
+        self.others = ''
+        samples = super().load_data_list()  # type: ignore[misc]
         print_log(f"'{folder}': {len(samples)} images", 'current')
-        others = self.passed_over(folder)
-        if others:
-            print_log(f"'{folder}': {others}", 'current', logging.WARNING)
         if samples and 'gt_label' in samples[0] and self.CLASSES is not None:
             present = {sample['gt_label'] for sample in samples}
             names = getattr(self, 'folder_to_idx', None) or self.CLASSES
@@ -73,29 +68,49 @@ class CheckedFolder:
                 raise UserError(
                     f"{len(empty)} of {len(names)} classes in '{folder}' have no images: "
                     f"{', '.join(empty[:10])}{' ...' if len(empty) > 10 else ''}"
-                    f"{others and '; '}{others}")
+                    f"{self.others and '; '}{self.others}")
         return samples
 
-    def is_valid_file(self, filename: str) -> bool:
-        """Whether the file is read; mmpretrain asks for each that is in the folder of a class."""
-        is_valid = super().is_valid_file(filename)  # type: ignore[misc]
-        self.has_others |= not is_valid
-        return is_valid
+    def _find_samples(self) -> list:
+        """The images in mmpretrain's order, with the numbers of their folders as labels."""
+        folder = Path(self.img_prefix)
+        found = list_files(folder)
+        images = [file for file in found.files if self.is_read(file)]
+        self.others = self.passed_over(found)
+        if not images:
+            raise UserError(f"'{folder}' holds no images{self.others and '; '}{self.others}")
+        if self.others:
+            print_log(f"'{folder}': {self.others}", 'current', logging.WARNING)
+        if not self.with_label:
+            return images
+        names = sorted(path.name for path in folder.iterdir()
+                       if path.is_dir() and not path.name.startswith('.'))
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(names)
+        elif len(self.CLASSES) != len(names):
+            raise UserError(f"metainfo=dict(classes=...) names {len(self.CLASSES)} classes, but "
+                            f"'{folder}' has {len(names)} folders: {shorten(names, 10)}")
+        self.folder_to_idx = {name: i for i, name in enumerate(names)}
+        parts = sorted(image.partition(os.sep) for image in images)
+        return [(''.join(part), self.folder_to_idx[part[0]]) for part in parts]
 
-    def passed_over(self, folder: Path) -> str:
-        """Count and name the visible files that are not read; empty if there are none."""
-        if self.ann_file:
-            return ''
-        if not self.has_others and not (self.with_label and any(map(Path.is_file,
-                                                                    folder.iterdir()))):
-            return ''  # without a walk through a large folder
-        others = [file for file in visible_files(folder)
-                  if not self.is_valid_file(file) or (self.with_label and file == Path(file).name)]
-        if not others:
-            return ''
-        return (f'{count_passed_over(others)}. An image lies in the folder of its class, and ends '
-                f'in {", ".join(sorted(self.extensions))}; extensions=(...) of the data set '
-                'replaces these endings')
+    def is_read(self, file: str) -> bool:
+        """Whether a file is an image in its place."""
+        return self.is_valid_file(file) and (not self.with_label or os.sep in file)
+
+    def passed_over(self, found: Listing) -> str:
+        """Count and name what is not read; empty if all is."""
+        others = [file for file in found.files if not self.is_read(file)]
+        notes = []
+        if others or found.broken:
+            notes.append(count_passed_over(others, found.broken))
+        if others:
+            notes[0] += ('. An image lies in the folder of its class, and ends in '
+                         f'{", ".join(sorted(self.extensions))}; extensions=(...) of the data set '
+                         'replaces these endings')
+        if found.hidden:
+            notes.append(f'hidden folders are passed over: {shorten(found.hidden)}')
+        return '; '.join(notes)
 
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline; what cannot be decoded is named in the error."""

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from vit_plugin.errors import UserError
-from vit_plugin.files import visible_files
+from vit_plugin.files import list_files
 from vit_plugin.registry import HOOKS
 from vit_plugin.transforms.label_maps import stored_values
 from vit_plugin.wording import count_passed_over
@@ -92,10 +92,11 @@ def check_suffix(dataset: Any) -> None:
     if suffix is None or dataset.ann_file or not os.path.isdir(folder or ''):
         return
     read = (suffix, dataset.seg_map_suffix)  # the maps may lie there, too
-    others = [file for file in visible_files(folder) if not file.endswith(read)]
-    if others:
-        print_log(f"'{folder}': {count_passed_over(others)}. img_suffix='{suffix}' of the data set "
-                  'says which are read', 'current', logging.WARNING)
+    found = list_files(folder)
+    others = [file for file in found.files if not file.endswith(read)]
+    if others or found.broken:
+        print_log(f"'{folder}': {count_passed_over(others, found.broken)}. img_suffix="
+                  f"'{suffix}' of the data set says which are read", 'current', logging.WARNING)
 
 
 def steps(pipeline: Any) -> Iterator[Any]:
