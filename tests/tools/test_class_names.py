@@ -5,9 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 
+from tests.conftest import needs
 from tests.tools.conftest import Run
 from tests.tools.test_train_and_test import detection, segmentation
+from vit_plugin.checks.classes import check_folder_names
+from vit_plugin.errors import UserError
+from vit_plugin.registry import DATASETS
+from vit_plugin.reproducibility import SeededDataset
 
 
 @pytest.fixture
@@ -69,6 +75,23 @@ def test_metainfo_that_the_folders_belie(stopped: Run, config: Path, trained: Pa
     said = stopped('test', config, trained, *options,
                    "test_dataloader.dataset.metainfo.classes=(bird,cat)")
     assert "metainfo has ['bird', 'cat'], the folders are ['cat', 'fox']" in said
+
+
+def test_metainfo_that_folders_within_belie(folder: Callable[..., Path]) -> None:
+    """In whatever other data sets the folders are."""
+    needs('mmpretrain')
+    root = str(folder('cat', 'fox'))
+
+    def part(*names: str) -> BaseDataset:
+        return DATASETS.build(dict(type='vit_plugin.ImageFolder', data_root=root, pipeline=[],
+                                   metainfo=dict(classes=names)))
+    right, wrong = part('cat', 'fox'), part('fox', 'cat')
+    check_folder_names(SeededDataset(RepeatDataset(right, 2)))
+    check_folder_names(ConcatDataset([right, right]))
+    one = ConcatDataset([right, wrong], ignore_keys=['classes'])
+    for dataset in (one, ConcatDataset([wrong, wrong]), SeededDataset(one)):
+        with pytest.raises(UserError, match=r"metainfo has \['fox', 'cat'\], the folders are"):
+            check_folder_names(dataset)
 
 
 @pytest.mark.parametrize('task', ['detection', 'segmentation'])

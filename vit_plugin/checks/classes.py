@@ -29,8 +29,9 @@ def check_folder_names(dataset: Any) -> None:
     Raises:
         UserError: some names are folders', but not in their places.
     """
-    while hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
+    for inner in (getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or ())):
+        if inner is not None:
+            check_folder_names(inner)
     folders = list(getattr(dataset, 'folder_to_idx', None) or ())
     classes = classes_of(dataset)
     if set(folders) & set(classes) and folders != classes:
