@@ -7,11 +7,13 @@ from pathlib import Path
 import mmpretrain  # noqa: F401, whose data sets the plugin's are
 import pytest
 import torch
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.runner import Runner
 
 from tests.reproducibility.test_sampling import pixels
 from vit_plugin.datasets import packed
 from vit_plugin.datasets.packed import ShardSampler, TarImages
+from vit_plugin.errors import UserError
 from vit_plugin.registry import DATASETS
 from vit_plugin.reproducibility import SeededDataset
 
@@ -120,6 +122,33 @@ def test_shard_sampler_deals_shards(shards: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(packed, 'get_dist_info', lambda: (0, 5))
     with pytest.raises(ValueError, match='4 shards cannot be dealt to 5 processes'):
         ShardSampler(dataset, seed=5)
+
+
+@pytest.mark.parametrize('seeded', [False, True])
+def test_shard_sampler_of_other_data_sets(shards: Path, seeded: bool) -> None:
+    """A repeated data set is no `TarImages`: its first pass alone would be drawn."""
+    tar = TarImages('images-*.tar', str(shards))
+    for other in (RepeatDataset(tar, 2), ConcatDataset([tar, tar]), [0]):
+        with pytest.raises(UserError, match=rf'ShardSampler .* TarImages, got a '
+                                            rf'{type(other).__name__}: .*shards=\[.*\]'):
+            ShardSampler(SeededDataset(other) if seeded else other)
+
+
+def test_several_patterns(shards: Path) -> None:
+    dataset = TarImages(['images-[01].tar', 'images-1.tar', 'images-3.tar'], str(shards))
+    assert [Path(path).name for path in dataset.shards] == [
+        f'images-{i}.tar' for i in (0, 1, 3)]
+    with pytest.raises(FileNotFoundError, match=f"no shards match '{shards}/more-"):
+        TarImages(['images-*.tar', 'more-*.tar'], str(shards))
+    with pytest.raises(UserError, match='has no shards'):
+        TarImages([], str(shards))
+
+
+def test_folder_named_like_a_pattern(shards: Path) -> None:
+    folder = shards / 'sh [1]*'
+    folder.mkdir()
+    (shards / 'images-2.tar').rename(folder / 'images-2.tar')
+    assert TarImages('*.tar', str(folder)).shards == [str(folder / 'images-2.tar')]
 
 
 @pytest.mark.parametrize('end', [0, 300, 700, 3000, -10240])

@@ -2,7 +2,7 @@
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import mmpretrain  # noqa: F401, whose transforms are seeded
 import pytest
@@ -138,6 +138,24 @@ def test_batches_of_one_proportion() -> None:
     with pytest.raises(ValueError, match=r'2 iterations behind .* epoch 2.*SkipBatch.*AspectRatio'):
         go_on(loader, done=2)
     go_on(loader, done=0)
+
+
+def test_sampler_that_asks_the_data_set() -> None:
+    """mmdet's for long tails wants what only its own data sets have."""
+    kind = pytest.importorskip('mmdet.datasets.samplers').ClassAwareSampler
+
+    class LongTail(Photos):
+        metainfo: ClassVar[dict] = dict(classes=('cat', 'fox'))
+
+        def get_cat_ids(self, index: int) -> list[int]:
+            return [int(index == 7)]
+    sampler = dict(type='vit_plugin.SeededSampler', sampler=dict(type=kind))
+    loader = Runner.build_dataloader(dict(
+        batch_size=2, num_workers=0, sampler=sampler,
+        dataset=dict(type='vit_plugin.SeededDataset', dataset=LongTail())), seed=0)
+    expected = list(kind(LongTail(), seed=0))
+    assert expected.count(7) == 4
+    assert [draw.sample for draw in loader.sampler] == expected
 
 
 @pytest.mark.parametrize('done', [1, 2, 3])

@@ -4,8 +4,8 @@ They read the content of an image at random, so that samplers, seeds and resumin
 folders. `LoadImage` and `LoadRandomResizedCrop` decode the content (``img_bytes``).
 """
 import os
-from collections.abc import Iterator
-from glob import glob
+from collections.abc import Iterator, Sequence
+from glob import escape, glob
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,7 @@ from torch.utils.data import Sampler
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
+from vit_plugin.reproducibility.sampling import SeededDataset
 from vit_plugin.wording import shorten
 
 from .tar_index import INDEX, read_index
@@ -62,20 +63,27 @@ class TarImages(PackedImages):
     ``<shard>.index.json``. On a file system that is slow at random, use `ShardSampler`.
 
     Args:
-        shards: Pattern of the shards' names below ``data_root``, e.g. ``'imagenet-train-*.tar'``.
+        shards: Pattern of the shards' names below ``data_root``, e.g. ``'imagenet-train-*.tar'``,
+            or several.
         **kwargs: mmpretrain's ``BaseDataset``'s: ``data_root``, ``pipeline``, ``classes``, ...
 
     Raises:
-        FileNotFoundError: there are no such shards.
+        FileNotFoundError: there are no such shards, for one of the patterns.
         ValueError: a shard is truncated, empty or no tar file, or an image has no label, or one
             that is no class.
     """
 
-    def __init__(self, shards: str, data_root: str = '', **kwargs: Any) -> None:
-        self.shards = sorted(path for path in glob(os.path.join(data_root, shards))
-                             if not path.endswith(INDEX))
-        if not self.shards:
-            raise FileNotFoundError(f"no shards match '{os.path.join(data_root, shards)}'")
+    def __init__(self, shards: str | Sequence[str], data_root: str = '', **kwargs: Any) -> None:
+        found: set[str] = set()
+        for pattern in [shards] if isinstance(shards, str) else shards:
+            matching = {path for path in glob(os.path.join(escape(data_root), pattern))
+                        if not path.endswith(INDEX)}
+            if not matching:
+                raise FileNotFoundError(f"no shards match '{os.path.join(data_root, pattern)}'")
+            found |= matching
+        if not found:
+            raise UserError('TarImages has no shards: shards=[] should be one pattern, or several')
+        self.shards = sorted(found)
         self.files: dict[str, BinaryIO] = {}
         super().__init__('', data_root=data_root, **kwargs)
 
@@ -123,7 +131,7 @@ class ShardSampler(Sampler):
         shards_at_once: Images of so many shards are mixed.
 
     Raises:
-        ValueError: there are fewer shards than processes.
+        ValueError: there are fewer shards than processes, or it is another data set.
     """
 
     def __init__(self, dataset: Any, seed: int | None = None, shards_at_once: int = 8) -> None:
@@ -131,7 +139,13 @@ class ShardSampler(Sampler):
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
         self.shards_at_once = shards_at_once
-        numbers = getattr(dataset, 'dataset', dataset).shard_numbers()
+        images = dataset.dataset if isinstance(dataset, SeededDataset) else dataset
+        if not hasattr(images, 'shard_numbers'):
+            raise UserError(
+                f'ShardSampler deals the shards of a TarImages, got a {type(images).__name__}: '
+                'give a TarImages several patterns, shards=[...], instead of joining or repeating '
+                "data sets, or use sampler=dict(type='DefaultSampler')")
+        numbers = images.shard_numbers()
         self.members = [np.flatnonzero(numbers == i) for i in np.unique(numbers)]
         if len(self.members) < self.world_size:
             raise UserError(f'{len(self.members)} shards cannot be dealt to {self.world_size} '

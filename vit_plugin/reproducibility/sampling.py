@@ -66,8 +66,11 @@ class SeededSampler(Sampler):
 
     def set_seed(self, seed: int | None) -> None:
         """Begin again with a seed: a run that is resumed gets it from its checkpoint."""
+        dataset: Any = self.dataset
+        if isinstance(dataset, SeededDataset):
+            dataset = dataset.dataset  # of which the sampler may ask more
         self.sampler = DATA_SAMPLERS.build(
-            self.config, default_args=dict(dataset=self.dataset, seed=seed))
+            self.config, default_args=dict(dataset=dataset, seed=seed))
 
     def advance(self, num_samples: int) -> None:
         """Begin the next iteration after as many samples of this process."""
