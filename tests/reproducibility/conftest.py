@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 import torch
 from mmengine.model import BaseModel
-from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from vit_plugin.reproducibility import AtomicCheckpointHook, SeededDataset, SeedHook
+from tests.conftest import needs
 
 BATCHES: list[list[int]] = []  # that were trained
 
@@ -25,6 +24,11 @@ class Line(BaseModel):
 
 @pytest.fixture
 def train(tmp_path: Path) -> Any:
+    needs('cv2')  # mmengine's runner does
+    from mmengine.runner import Runner
+
+    from vit_plugin.reproducibility import AtomicCheckpointHook, SeededDataset, SeedHook
+
     def train(epochs: int, batch: int, images: int = 16, resume: str | None = None,
               **checkpoint: Any) -> list[list[int]]:
         """Train in epochs; the images of each batch."""

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2  # noqa: F401, which mmengine's hooks need
 import pytest
 import torch
 
