@@ -1,5 +1,6 @@
 """Models and data sets within others."""
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -13,8 +14,9 @@ def unwrap(model: Any) -> Any:
 
 
 def data_sets(dataset: Any) -> Iterator[Any]:
-    """The config of a data set, if there is one, and of those that it wraps or joins."""
+    """A data set or the config of one, if there is one, and those that it wraps or joins."""
     if dataset is not None:
         yield dataset
-        for inner in (dataset.get('dataset'), *dataset.get('datasets', ())):
+        part = dataset.get if isinstance(dataset, dict) else partial(getattr, dataset)
+        for inner in (part('dataset', None), *(part('datasets', None) or ())):
             yield from data_sets(inner)

@@ -6,6 +6,7 @@ from mmengine.runner import Runner
 
 from vit_plugin.errors import UserError
 from vit_plugin.wording import shorten
+from vit_plugin.wrappers import data_sets
 
 
 def classes_of(dataset: Any) -> list[str]:
@@ -29,16 +30,15 @@ def check_folder_names(dataset: Any) -> None:
     Raises:
         UserError: some names are folders', but not in their places.
     """
-    for inner in (getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or ())):
-        if inner is not None:
-            check_folder_names(inner)
-    folders = list(getattr(dataset, 'folder_to_idx', None) or ())
-    classes = classes_of(dataset)
-    if set(folders) & set(classes) and folders != classes:
-        raise UserError(
-            "metainfo=dict(classes=...) names other classes than the folders, whose order is that "
-            f'of the labels: metainfo has {listed(classes)}, the folders are {listed(folders)}. '
-            'Leave metainfo out, or give the names in the order of the folders')
+    for part in data_sets(dataset):
+        folders = list(getattr(part, 'folder_to_idx', None) or ())
+        classes = classes_of(part)
+        if set(folders) & set(classes) and folders != classes:
+            raise UserError(
+                'metainfo=dict(classes=...) names other classes than the folders, whose order is '
+                f'that of the labels: metainfo has {listed(classes)}, the folders are '
+                f'{listed(folders)}. Leave metainfo out, or give the names in the order of the '
+                'folders')
 
 
 def compare_classes(runner: Runner, checkpoint: dict[str, Any], dataset: Any,
