@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from tests.conftest import ROOT
-from tests.dense.shrink import shrunk
-from vit_plugin.optim import AutocastOptimWrapper
+from tests.shrink import shrunk
+from vit_plugin.training.autocast import AutocastOptimWrapper
 
 CONFIGS = sorted(path for task in ('detection', 'segmentation')
                  for path in (ROOT / 'configs' / task).glob('*.py'))

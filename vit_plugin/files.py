@@ -8,6 +8,9 @@ from typing import BinaryIO, NamedTuple
 
 from vit_plugin.errors import UserError
 
+# The plugin's configs, in a clone as in an installation.
+CONFIGS = Path(__file__).parent / '.mim/configs'
+
 
 class Listing(NamedTuple):
     """What is below a folder, as paths relative to it."""

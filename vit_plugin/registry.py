@@ -10,33 +10,37 @@ from typing import Any
 import mmengine.registry as mmengine_registry
 from mmengine.registry import Registry
 
-from vit_plugin.wording import did_you_mean, how_to_install
+from vit_plugin.errors import did_you_mean
+from vit_plugin.toolkits import how_to_install
 
 # The module that each part of the plugin needs beside torch and mmengine.
 PARTS: dict[str, str | None] = {
     'vit_plugin.backbones': None,
-    'vit_plugin.necks': None,
-    'vit_plugin.optim': None,
-    'vit_plugin.transforms': None,
-    'vit_plugin.classification': 'mmpretrain',
+    'vit_plugin.backbones.simple_pyramid': None,
+    'vit_plugin.backbones.heads': 'mmpretrain',
+    'vit_plugin.backbones.float32': 'mmdet',
+    'vit_plugin.training.autocast': None,
+    'vit_plugin.training.layer_decay': None,
+    'vit_plugin.training.checkpoints': 'cv2',
+    'vit_plugin.training.data_time': 'cv2',
+    'vit_plugin.training.sampling': 'cv2',
+    'vit_plugin.training.seeding': 'cv2',
+    'vit_plugin.checks.annotations': None,
+    'vit_plugin.checks.labels': 'cv2',
+    'vit_plugin.checks.hook': 'cv2',
+    'vit_plugin.data.loading': 'mmcv',
+    'vit_plugin.data.common': 'mmcv',
+    'vit_plugin.data.crop': 'mmpretrain',
+    'vit_plugin.data.augment': 'mmpretrain',
+    'vit_plugin.data.segmentation': 'mmseg',
+    'vit_plugin.data.detection': 'mmdet',
+    'vit_plugin.data.masks': 'mmdet',
+    'vit_plugin.data.folders': 'mmpretrain',
+    'vit_plugin.data.packed': 'mmpretrain',
+    'vit_plugin.data.hugging_face': 'mmpretrain',
+    'vit_plugin.data.coco': 'mmdet',
     'vit_plugin.distillation': 'cv2',
     'vit_plugin.distillation.classifier': 'mmpretrain',
-    'vit_plugin.detection': 'mmdet',
-    'vit_plugin.hooks': 'cv2',
-    'vit_plugin.checks': 'cv2',
-    'vit_plugin.reproducibility': 'cv2',
-    'vit_plugin.datasets': 'mmcv',
-    'vit_plugin.transforms.common': 'mmcv',
-    'vit_plugin.transforms.crop': 'mmpretrain',
-    'vit_plugin.transforms.augment': 'mmpretrain',
-    'vit_plugin.transforms.drawing': 'mmpretrain',
-    'vit_plugin.transforms.segmentation': 'mmseg',
-    'vit_plugin.transforms.detection': 'mmdet',
-    'vit_plugin.transforms.masks': 'mmdet',
-    'vit_plugin.datasets.folders': 'mmpretrain',
-    'vit_plugin.datasets.packed': 'mmpretrain',
-    'vit_plugin.datasets.hugging_face': 'mmpretrain',
-    'vit_plugin.datasets.coco': 'mmdet',
 }
 
 

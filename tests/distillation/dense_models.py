@@ -7,7 +7,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from tests.conftest import ROOT
-from tests.dense.shrink import shrunk
+from tests.shrink import shrunk
 
 CONFIGS = ROOT / 'configs'
 DETECTOR = CONFIGS / 'detection/mask-rcnn_swin-tiny_fpn_1x_coco.py'

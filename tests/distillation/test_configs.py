@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from tests.conftest import ROOT, needs
-from tests.dense.shrink import shrunk
+from tests.shrink import shrunk
 from vit_plugin.backbones.archs import SWIN
 
 CONFIGS = sorted((ROOT / 'configs/distillation').glob('*_from_*.py'))

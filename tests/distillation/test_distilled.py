@@ -10,9 +10,9 @@ from mmengine.runner.checkpoint import load_checkpoint, save_checkpoint
 from torch import Tensor
 
 from tests.conftest import needs
-from tests.dense.shrink import WIDTHS
 from tests.distillation.conftest import student_config, teacher_config
 from tests.distillation.dense_models import DETECTOR, RETINANET, Dense
+from tests.shrink import WIDTHS
 
 
 def pkd(student: Tensor, teacher: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 
 from tests.distillation.conftest import student_config, teacher_config
 from vit_plugin.distillation.finite import FiniteCheck
-from vit_plugin.reproducibility import Draw
+from vit_plugin.training.sampling import Draw
 
 BROKEN = {
     'one class': lambda scores: scores.index_fill(1, torch.tensor([2]), float('nan')),

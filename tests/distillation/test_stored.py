@@ -22,7 +22,7 @@ from vit_plugin.distillation import (
 )
 from vit_plugin.distillation.stored import checksum
 from vit_plugin.distillation.teacher import build_teacher
-from vit_plugin.reproducibility import Draw
+from vit_plugin.training.sampling import Draw
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -139,7 +139,7 @@ def batches(folder: Path, batch_size: int, rank: int = 0, world_size: int = 1
             ) -> Iterator[dict]:
     """Two epochs of one of several processes, as its model gets them."""
     with pytest.MonkeyPatch.context() as patch:
-        for place in ('mmengine.dataset.sampler', 'vit_plugin.reproducibility.sampling'):
+        for place in ('mmengine.dataset.sampler', 'vit_plugin.training.sampling'):
             patch.setattr(f'{place}.get_dist_info', lambda: (rank, world_size))
         found = Runner.build_dataloader(loader(folder, batch_size), seed=5)
     for epoch in (0, 1):

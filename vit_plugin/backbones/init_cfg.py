@@ -6,8 +6,7 @@ from typing import Any
 from mmengine.model import PretrainedInit
 
 from vit_plugin.checkpoints import load_pretrained
-from vit_plugin.errors import UserError
-from vit_plugin.wording import did_you_mean
+from vit_plugin.errors import UserError, did_you_mean
 
 from .arguments import pair
 

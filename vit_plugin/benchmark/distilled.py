@@ -18,7 +18,7 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
 
-    from vit_plugin.reproducibility import Draw
+    from vit_plugin.training.sampling import Draw
     arch = name.split('-')[1]
     config: dict[str, Any] = dict(
         type='ImageClassifier',

@@ -16,10 +16,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from vit_plugin.files import CONFIGS
+
 from .photographs import annotate_class, annotate_objects, annotate_regions, write_photographs
 
 Pipeline = Callable[[Path], Any]
-CONFIGS = Path(__file__).parents[1] / '.mim/configs'
 RAND_AUGMENT = 'rand-m9-mstd0.5-inc1'
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -72,8 +73,8 @@ def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict
     """A pipeline of configs, as a data set calls it; ours seeds each sample."""
     from mmengine.registry import TRANSFORMS, DefaultScope
 
-    from vit_plugin.reproducibility.seeding import seed_generators
     from vit_plugin.toolkits import import_toolkit
+    from vit_plugin.training.seeding import seed_generators
     import_toolkit(f'{scope}.datasets')
     with DefaultScope.overwrite_default_scope(scope):
         built = [TRANSFORMS.build(transform) for transform in transforms]
@@ -101,13 +102,6 @@ def imagenet(size: int) -> list[dict]:
 
 def plugin_imagenet(size: int) -> Pipeline:
     return openmmlab('mmpretrain', imagenet(size), annotate_class, seeded=True)
-
-
-def drawn_imagenet(size: int) -> Pipeline:
-    """The share of the workers where the device augments."""
-    load, *augmentation, pack = imagenet(size)
-    draw = dict(type='vit_plugin.DrawAugmentation', transforms=augmentation)
-    return openmmlab('mmpretrain', [load, draw, pack], annotate_class, seeded=True)
 
 
 def mmpretrain_imagenet(size: int, decoder: str = 'cv2') -> Pipeline:
@@ -203,8 +197,7 @@ COCO = {'coco': ('coco_instance', 800), 'coco-multi-scale': ('coco_instance_mult
         'coco-jitter': ('coco_instance_large_scale_jitter', 1024)}
 RECIPES: dict[str, dict[str, Callable[[int], Pipeline]]] = {
     'imagenet': {
-        'plugin': plugin_imagenet, 'plugin for device': drawn_imagenet,
-        'mmpretrain': mmpretrain_imagenet,
+        'plugin': plugin_imagenet, 'mmpretrain': mmpretrain_imagenet,
         'mmpretrain Pillow': partial(mmpretrain_imagenet, decoder='pillow'),
         'timm': timm_imagenet, 'timm prefetcher': partial(timm_imagenet, prefetcher=True),
         'torchvision v2': torchvision_imagenet},

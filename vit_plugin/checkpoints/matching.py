@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.wording import shorten
+from vit_plugin.errors import shorten
 
 from .differences import differences
 from .errors import CheckpointError

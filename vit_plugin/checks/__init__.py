@@ -1,4 +1,1 @@
-"""Checks before the first iteration; needs mmengine with OpenCV."""
-from .hook import CheckHook
-
-__all__ = ['CheckHook']
+"""Checks of settings, data, labels, classes and weights before the first iteration."""

@@ -4,9 +4,8 @@ from typing import Any
 
 from mmengine.runner import Runner
 
-from vit_plugin.errors import UserError
-from vit_plugin.wording import shorten
-from vit_plugin.wrappers import data_sets
+from vit_plugin.errors import UserError, shorten
+from vit_plugin.toolkits import data_sets
 
 
 def classes_of(dataset: Any) -> list[str]:

@@ -5,9 +5,9 @@ from typing import Any
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from vit_plugin.errors import UserError
-from vit_plugin.hooks import LabelCheckHook
 
 from .classes import check_folder_names, classes_of
+from .labels import LabelCheckHook
 
 # The modules of a model whose ``num_classes`` is the number of the data's classes.
 HEADS = re.compile(r'(^|\.)((bbox_|mask_|decode_|auxiliary_)?head(\.\d+)?|data_preprocessor)$')

@@ -6,8 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from vit_plugin.errors import UserError
-from vit_plugin.wording import did_you_mean
+from vit_plugin.errors import UserError, did_you_mean
 
 # What mmengine reads at the top of a config.
 SETTINGS = {*inspect.signature(Runner.__init__).parameters, 'runner_type', 'model_wrapper_cfg',

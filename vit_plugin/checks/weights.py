@@ -5,9 +5,8 @@ from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
-from vit_plugin.errors import UserError
-from vit_plugin.wording import shorten
-from vit_plugin.wrappers import unwrap
+from vit_plugin.errors import UserError, shorten
+from vit_plugin.toolkits import unwrap
 
 
 def check_weights(runner: Runner, checkpoint: dict) -> None:

@@ -43,8 +43,8 @@ from vit_plugin.benchmark import loading
 from vit_plugin.benchmark.measure import Bench, flops, summarise
 from vit_plugin.benchmark.operators import copy_rate, gemm_rate, operators
 from vit_plugin.benchmark.peers import LIBRARIES, build
+from vit_plugin.doctor import machine
 from vit_plugin.errors import UserError
-from vit_plugin.machine import machine
 
 from .arguments import PICTURES, add_debug, positive
 from .messages import explained

@@ -21,11 +21,10 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from vit_plugin.checkpoints.runner import read_as_data
-from vit_plugin.checks import CheckHook
+from vit_plugin.checks.hook import CheckHook
 from vit_plugin.distillation.student import without_teachers
-from vit_plugin.errors import UserError
-from vit_plugin.reproducibility.checkpoints import find_checkpoint, is_whole
-from vit_plugin.wording import did_you_mean
+from vit_plugin.errors import UserError, did_you_mean
+from vit_plugin.training.checkpoints import find_checkpoint, is_whole
 
 
 def check_checkpoint(path: str) -> None:

@@ -3,7 +3,7 @@ import sys
 from importlib import import_module
 
 from vit_plugin import __version__
-from vit_plugin.wording import missing_library
+from vit_plugin.toolkits import missing_library
 
 # Command -> the module whose main() it is, and what it does.
 COMMANDS = {

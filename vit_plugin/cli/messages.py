@@ -17,8 +17,8 @@ from pathlib import Path
 import mmengine.registry
 from mmengine.config.utils import ConfigParsingError
 
-from vit_plugin.errors import UserError
-from vit_plugin.wording import did_you_mean, missing_library
+from vit_plugin.errors import UserError, did_you_mean
+from vit_plugin.toolkits import missing_library
 
 # What libraries say -> what it means, and what to do.
 ADVICE = {

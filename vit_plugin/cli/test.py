@@ -6,8 +6,9 @@ import argparse
 
 from mmengine.evaluator import DumpResults
 
+from vit_plugin.configs import load_config
+
 from .arguments import make_parser, parse
-from .config import load_config
 from .launch import (
     StudentRunner,
     build_runner,

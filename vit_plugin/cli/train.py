@@ -11,11 +11,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.configs import load_config
 from vit_plugin.errors import UserError
-from vit_plugin.reproducibility.checkpoints import find_checkpoint
+from vit_plugin.training.checkpoints import find_checkpoint
 
 from .arguments import make_parser, parse
-from .config import load_config
 from .launch import (
     agree_on_checkpoint,
     build_runner,

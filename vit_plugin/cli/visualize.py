@@ -23,6 +23,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
+from vit_plugin.configs import load_config
 from vit_plugin.errors import UserError
 from vit_plugin.pictures import (
     attention,
@@ -38,7 +39,6 @@ from vit_plugin.pictures.drawing import save
 from vit_plugin.pictures.subject import PictureError, load_subject
 
 from .arguments import PICTURES, add_common, add_config, positive
-from .config import load_config
 from .messages import explained
 
 # What needs images, and how many are taken from the test data.

@@ -8,10 +8,10 @@ The file is a base of either kind: ``_base_ = 'FILE.py'``, or ``from .FILE impor
 import argparse
 from pathlib import Path
 
+from vit_plugin.configs import read_config
 from vit_plugin.files import check_new, written_whole
 
 from .arguments import add_debug
-from .config import read_config
 from .messages import explained
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from matplotlib import pyplot
 from mmengine.config import Config
 
-from vit_plugin.cli.config import CONFIGS, set_data_root
 from vit_plugin.cli.visualize import draw
+from vit_plugin.configs import set_data_root
+from vit_plugin.doctor import machine
 from vit_plugin.errors import UserError
-from vit_plugin.machine import machine
+from vit_plugin.files import CONFIGS
 from vit_plugin.pictures.drawing import save
 from vit_plugin.pictures.subject import PictureError, spread
 

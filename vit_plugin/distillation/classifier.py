@@ -5,7 +5,7 @@ from mmpretrain.models import ImageClassifier
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor
 
-from vit_plugin.classification import DistilledDeiTHead
+from vit_plugin.backbones.heads import DistilledDeiTHead
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 

@@ -10,7 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
-from vit_plugin.wrappers import unwrap
+from vit_plugin.toolkits import unwrap
 
 from .distilled import DistilledModel
 from .losses import Distillation, ScoreDistillation

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.errors import UserError
+from vit_plugin.errors import UserError, did_you_mean
 from vit_plugin.registry import MODELS
-from vit_plugin.wording import did_you_mean
 
 from .frozen import OUTPUT, Teacher
 from .losses import Distillation

@@ -13,10 +13,9 @@ from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
 from vit_plugin.checkpoints import read_state_dict
-from vit_plugin.errors import UserError
+from vit_plugin.errors import UserError, did_you_mean
 from vit_plugin.registry import MODELS
 from vit_plugin.toolkits import TOOLKITS
-from vit_plugin.wording import did_you_mean
 
 from .frozen import Teacher
 

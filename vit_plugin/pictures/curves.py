@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from vit_plugin.wording import shorten
+from vit_plugin.errors import shorten
 
 from .drawing import finish
 from .subject import PictureError

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from mmengine.dataset import Compose
 
-from vit_plugin.wrappers import data_sets
+from vit_plugin.toolkits import data_sets
 
 from .drawing import finish, grid
 from .subject import PictureError, Subject, check_image, spread, test_dataset

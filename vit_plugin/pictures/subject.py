@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vit_plugin.checkpoints import CheckpointError, read_state_dict
 from vit_plugin.distillation.student import without_teachers
 from vit_plugin.errors import UserError
-from vit_plugin.wrappers import data_sets
+from vit_plugin.toolkits import data_sets
 
 
 class PictureError(UserError):

@@ -1,0 +1,186 @@
+"""What is checked before training, beside what tests/cli/test_messages.py has."""
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.shrink import shrunk
+from tests.test_configs_dense import build
+from tests.tool_runs import Run
+from vit_plugin.checks.settings import check_settings
+from vit_plugin.errors import UserError
+
+SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
+
+WARM_UP = """
+param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch={by_epoch}, end=5),
+                   dict(type='CosineAnnealingLR', by_epoch={by_epoch}, begin=5{rest})]
+"""
+
+
+@pytest.fixture
+def add(config: Path) -> Callable[[str], Path]:
+    """Add lines to the config."""
+    def add(text: str) -> Path:
+        config.write_text(config.read_text() + text)
+        return config
+    return add
+
+
+@pytest.fixture
+def warnings(tool: Callable[..., None], work: Path, capfd: pytest.CaptureFixture,
+             monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a run says before training."""
+    def warnings(*arguments: object) -> str:
+        monkeypatch.setattr(Runner, 'train', lambda self: None)
+        tool('train', *arguments, '--work-dir', work)
+        return ''.join(capfd.readouterr())
+    return warnings
+
+
+def test_training_that_is_shorter_than_its_warm_up(stopped: Run, work: Path,
+                                                   add: Callable[[str], Path]) -> None:
+    """mmengine: end should be larger than begin."""
+    path = add(WARM_UP.format(by_epoch=True, rest=', end=2'))
+    said = stopped('train', path, '--work-dir', work)
+    assert 'not longer than its warm-up' in said
+    assert 'param_scheduler.0.end=1 param_scheduler.1.begin=1' in said
+
+
+def test_warm_up_that_never_ends(warnings: Callable[..., str],
+                                 add: Callable[[str], Path]) -> None:
+    path = add(WARM_UP.format(by_epoch=False, rest=''))
+    said = warnings(path)
+    assert 'the whole training has 4 iterations, and the learning rate rises for 5' in said
+    assert 'stays too low' not in warnings(path, '--cfg-options', 'param_scheduler.0.end=2')
+
+
+def test_no_workers(tool: Callable[..., None], work: Path,
+                    add: Callable[[str], Path]) -> None:
+    """torch: persistent_workers option needs num_workers > 0."""
+    path = add("train_dataloader['persistent_workers'] = True\n")
+    tool('train', path, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    assert (work / 'epoch_1.pth').is_file()
+
+
+def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
+                               tmp_path: Path) -> None:
+    frozen = ('--cfg-options', 'model.backbone.frozen_stages=1')
+    assert 'frozen_stages=1 freezes random weights' in warnings(config, *frozen)
+    torch.save({}, tmp_path / 'weights.pth')
+    said = warnings(config, *frozen, f'load_from={tmp_path}/weights.pth')
+    assert 'freezes random weights' not in said
+
+
+def test_crop_and_padding_that_differ() -> None:
+    cfg = Config.fromfile(SEGMENTATION)
+    assert check_settings(cfg) == []
+    cfg.train_dataloader.dataset.dataset.pipeline[4].crop_size = (64, 64)
+    note, = check_settings(cfg)
+    assert ('train_dataloader.dataset.dataset.pipeline.4.crop_size=(64, 64), but '
+            'model.data_preprocessor.size=(512, 512)') in note
+
+
+def test_another_optimizer_on_resume(tool: Callable[..., None], stopped: Run,
+                                     config: Path, work: Path) -> None:
+    """mmengine: KeyError: 'momentum', at the first step."""
+    tool('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    said = stopped('train', config, '--work-dir', work, '--resume', '--cfg-options',
+                   'optim_wrapper.optimizer.type=SGD')
+    assert "the config's SGD has momentum" in said
+    assert 'load_from=CHECKPOINT' in said
+    tool('train', config, '--work-dir', work, '--resume')
+    assert (work / 'epoch_2.pth').is_file()
+
+
+def test_a_run_that_does_not_start_leaves_the_config(tool: Callable[..., None], stopped: Run,
+                                                     config: Path, work: Path,
+                                                     tmp_path: Path) -> None:
+    tool('train', config, '--work-dir', work, '--cfg-options', 'train_cfg.max_epochs=1')
+    former = (work / config.name).read_text()
+    stopped('train', config, '--work-dir', work, '--data-root', tmp_path / 'absent')
+    assert (work / config.name).read_text() == former
+
+
+def test_load_from_of_another_architecture(stopped: Run, config: Path, work: Path,
+                                           tmp_path: Path) -> None:
+    torch.save(dict(state_dict={'conv1.weight': torch.ones(1)}), tmp_path / 'resnet.pth')
+    said = stopped('train', config, '--work-dir', work, '--cfg-options',
+                   f'load_from={tmp_path}/resnet.pth')
+    assert f"cannot load load_from='{tmp_path}/resnet.pth': neither a Swin nor a ViT" in said
+
+
+def test_an_image_that_cannot_be_read(stopped: Run, config: Path, work: Path,
+                                      image_folder: Path, tmp_path: Path) -> None:
+    """In a worker, with a transform that does not name it well."""
+    shutil.copytree(image_folder, tmp_path / 'folder')
+    (tmp_path / 'folder/dark/0.png').write_text('no image')
+    said = stopped('train', config, '--work-dir', work, '--data-root', tmp_path / 'folder',
+                   '--cfg-options', 'train_dataloader.dataset.pipeline.0.type=LoadImageFromFile',
+                   'train_dataloader.num_workers=1')
+    assert 'an image is damaged, or no image: take it out of the data' in said
+    assert 'dark/0.png' in said
+    assert said.endswith(f"The traceback is in '{work}/traceback.txt'.")
+    assert 'Original Traceback' in (work / 'traceback.txt').read_text()
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: Run) -> None:
+    """mmseg: loss 0, accuracy 100, mIoU nan. Also in a config without the hook."""
+    shutil.copytree(ade, tmp_path / 'ade')
+    for path in (tmp_path / 'ade/annotations').iterdir():
+        Image.fromarray(np.full((64, 64), 255, np.uint8)).save(path)
+    cfg = Config(shrunk(SEGMENTATION, ade)._cfg_dict.to_dict())  # loaders that share nothing
+    dataset = cfg[f'{split}_dataloader'].dataset
+    dataset.get('dataset', dataset).data_root = str(tmp_path / 'ade')
+    hooks = cfg.pop('custom_hooks') if split == 'train' else cfg.custom_hooks
+    assert hooks[0] == dict(type='vit_plugin.LabelCheckHook')
+    cfg.dump(tmp_path / f'labels_{split}.py')
+    torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'model.pth')
+    tool = ('test', tmp_path / f'labels_{split}.py', tmp_path / 'model.pth')
+    if split != 'test':
+        tool = ('train', tool[1])
+    said = stopped(*tool, '--work-dir', tmp_path / 'work')
+    assert 'Error: all pixels of all 4 label maps are ignored' in said
+
+
+@pytest.fixture
+def script(add: Callable[[str], Path], work: Path) -> Callable[..., Runner]:
+    """What the toolkits' own scripts do with the config and one more line."""
+    def script(**settings: object) -> Runner:
+        cfg = Config.fromfile(add("default_hooks['check'] = dict(type='vit_plugin.CheckHook')\n"))
+        cfg.work_dir = str(work)
+        cfg.merge_from_dict(settings)
+        for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+            loader.collate_fn = dict(type='default_collate')
+        return Runner.from_cfg(cfg)
+    return script
+
+
+def test_scripts_of_the_toolkits_check_the_data(script: Callable[..., Runner]) -> None:
+    head = {'model.head.num_classes': 3}
+    with pytest.raises(UserError, match=r'have 2 classes, but the model .*: head 3\.'):
+        script(**head).train()
+    with pytest.raises(UserError, match=r'have 2 classes, but the model .*: head 3\.'):
+        script(**head).test()
+    with pytest.raises(UserError, match=r'8 images, fewer than a batch \(9 per process\)'):
+        script(**{'train_dataloader.batch_size': 9}).train()
+
+
+def test_scripts_of_the_toolkits_check_settings_and_checkpoints(
+        script: Callable[..., Runner], tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    runner = script(**{'train_cfg.max_epochs': 1, 'model.backbone.frozen_stages': 1})
+    runner.train()
+    assert 'frozen_stages=1 freezes random weights' in ''.join(capfd.readouterr())
+    weights = runner.model.state_dict()
+    del weights['head.layers.head.bias']
+    torch.save(weights, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match=r"other\.pth' is of another model .*\n.*head.bias is mis"):
+        script(load_from=str(tmp_path / 'other.pth')).test()

@@ -1,0 +1,131 @@
+"""Label maps of nothing stop a run before its first iteration."""
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
+from mmengine.logging import MMLogger
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from tests.conftest import SIZE
+from vit_plugin.checks.labels import LabelCheckHook
+
+# The README's own data, and one of mmseg's.
+OWN = dict(type='BaseSegDataset', img_suffix='.jpg', seg_map_suffix='.png', metainfo=dict(
+    classes=('background', 'cat'), palette=[[0, 0, 0], [230, 120, 40]]))
+KINDS = {
+    'own': dict(OWN, reduce_zero_label=True),
+    'own, 0 is a class': OWN,
+    'ADE20K': dict(type='ADE20KDataset'),
+    'Cityscapes': dict(type='CityscapesDataset', img_suffix='.jpg', seg_map_suffix='.png'),
+    'two of ADE20K': dict(type='ADE20KDataset', metainfo=dict(classes=('wall', 'sky'))),
+}
+
+
+def write_maps(ade: Path, folder: Path, *maps: np.ndarray) -> Path:
+    """The tests' images with these label maps in turn."""
+    shutil.copytree(ade, folder)
+    for i in range(4):
+        Image.fromarray(maps[i % len(maps)]).save(folder / f'annotations/{i}.png')
+    return folder
+
+
+def half(left: int, right: int) -> np.ndarray:
+    """A map of two values."""
+    labels = np.full((SIZE, SIZE), left, np.uint8)
+    labels[:, SIZE // 2:] = right
+    return labels
+
+
+def build(kind: str, folder: Path) -> object:
+    dataset = KINDS[kind]
+    reduce = dataset['type'] == 'ADE20KDataset' or dataset.get('reduce_zero_label', False)
+    return DATASETS.build(dict(
+        dataset, data_root=str(folder), data_prefix=dict(img_path='images',
+                                                         seg_map_path='annotations'),
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='mmseg.LoadAnnotations', reduce_zero_label=reduce)]))
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Callable[[], str]:
+    MMLogger.get_instance(tmp_path.name, log_file=str(tmp_path / 'run.log'))
+    return (tmp_path / 'run.log').read_text
+
+
+@pytest.mark.parametrize(('kind', 'maps', 'values'), [
+    ('own', [half(0, 255)], r'\[0, 255\]'),
+    ('own', [half(0, 0)], r'\[0\]'),
+    ('own', [half(0, 0), half(255, 255)], r'\[0, 255\]'),
+    ('own, 0 is a class', [half(255, 255)], r'\[255\]'),
+    ('ADE20K', [half(0, 255)], r'\[0, 255\]'),
+    ('Cityscapes', [half(255, 255)], r'\[255\]'),
+    ('two of ADE20K', [half(2, 4)], r'\[2, 4\]'),
+])
+def test_maps_of_nothing(kind: str, maps: list[np.ndarray], values: str, ade: Path,
+                         tmp_path: Path) -> None:
+    """mmseg: loss 0, accuracy 100, mIoU nan."""
+    dataset = build(kind, write_maps(ade, tmp_path / 'maps', *maps))
+    with pytest.raises(ValueError, match=r'all pixels of all 4 label maps are ignored.*/'
+                                         rf"annotations/0\.png'; 4 of .* values {values}") as error:
+        LabelCheckHook().check(dataset)
+    assert ('0 is no label and 1 the first class' in str(error.value)) == (
+        kind not in ('own, 0 is a class', 'Cityscapes'))
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda dataset: ConcatDataset([dataset, dataset]), lambda dataset: RepeatDataset(dataset, 2)])
+def test_wrapped_data_sets(wrap: Callable[[object], object], ade: Path, tmp_path: Path) -> None:
+    dataset = build('own', write_maps(ade, tmp_path / 'maps', half(0, 255)))
+    with pytest.raises(ValueError, match='all 4 label maps are ignored'):
+        LabelCheckHook().check(wrap(dataset))
+
+
+def test_loading_within_test_time_augmentation(ade: Path, tmp_path: Path) -> None:
+    dataset = build('own', write_maps(ade, tmp_path / 'maps', half(0, 255)))
+    load = dict(type='mmseg.LoadAnnotations')
+    dataset.pipeline = Compose([dict(type='TestTimeAug', transforms=[[load], [
+        dict(type='mmseg.PackSegInputs')]])])
+    with pytest.raises(ValueError, match='all 4 label maps are ignored'):
+        LabelCheckHook().check(dataset)
+
+
+def test_one_map_with_labels_is_enough(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:
+    """Also one that is not among those which are looked at first."""
+    none, some = half(0, 255), half(1, 2)
+    dataset = build('own', write_maps(ade, tmp_path / 'maps', none, some, none, none))
+    LabelCheckHook(num_maps=2).check(dataset)
+    assert "100.0 % of the pixels are ignored in 2 of 4 label maps" in said()
+    LabelCheckHook().check(dataset)
+    assert "75.0 % of the pixels are ignored in 4 of 4 label maps" in said()
+
+
+def test_a_single_class_is_warned_of(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:
+    """A mask of 0 and 255 where 0 is a class: nothing but background is learnt."""
+    dataset = build('own, 0 is a class', write_maps(ade, tmp_path / 'maps', half(0, 255)))
+    LabelCheckHook().check(dataset)
+    assert "WARNING - all labelled pixels of these 4 label maps are of one class, 'background'" \
+        in said()
+    assert 'values [0, 255]' in said()
+
+
+def test_images_of_another_ending_are_named(ade: Path, tmp_path: Path,
+                                            said: Callable[[], str]) -> None:
+    folder = write_maps(ade, tmp_path / 'maps', half(1, 2))
+    LabelCheckHook().check(build('ADE20K', folder))
+    assert 'passed over' not in said()
+    (folder / 'images/0.jpg').rename(folder / 'images/0.JPG')
+    (folder / 'images/1.jpg').rename(folder / 'images/1.jpeg')
+    LabelCheckHook().check(build('ADE20K', folder))
+    assert ("maps/images': 2 files are passed over: 0.JPG, 1.jpeg. img_suffix='.jpg' of the data "
+            'set says') in said()
+
+
+def test_data_without_maps_passes(image_folder: Path) -> None:
+    from mmpretrain.registry import DATASETS
+    LabelCheckHook().check(DATASETS.build(dict(
+        type='vit_plugin.ImageFolder', data_root=str(image_folder),
+        pipeline=[dict(type='vit_plugin.LoadImage')])))

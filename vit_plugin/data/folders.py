@@ -1,0 +1,136 @@
+"""Folders of images that are checked before training."""
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+from mmpretrain import datasets
+from PIL import Image
+
+from vit_plugin.errors import UserError, count_passed_over, shorten
+from vit_plugin.files import Listing, list_files
+from vit_plugin.registry import DATASETS
+
+from .loading import describe_size
+
+# What Pillow reads, as far as it was built with it; mmpretrain's are seven of these.
+EXTENSIONS = (
+    '.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.apng', '.ppm', '.pgm', '.pbm', '.pnm', '.bmp',
+    '.dib', '.tif', '.tiff', '.webp', '.gif', '.avif', '.jp2', '.j2k', '.tga')
+
+
+class CheckedFolder:
+    """Makes a data set of mmpretrain refuse a missing folder and classes without images.
+
+    Reads the images of all `EXTENSIONS` that Pillow knows here, in either case, and names other
+    files in the log.
+    """
+
+    img_prefix: str
+    ann_file: str
+    with_label: bool
+    extensions: tuple[str, ...]
+    is_valid_file: Callable[[str], bool]
+    CLASSES: Any
+    _metainfo: dict
+
+    def __init__(self, *args: Any, extensions: Sequence[str] | None = None, **kwargs: Any) -> None:
+        if extensions is None:
+            known = Image.registered_extensions()
+            extensions = [name for name in EXTENSIONS if name in known]
+        super().__init__(*args, extensions=extensions, **kwargs)  # type: ignore[call-arg]
+
+    def load_data_list(self) -> list[dict]:
+        """The samples.
+
+        Raises:
+            FileNotFoundError: the folder of images does not exist.
+            ValueError: it holds no classes, or a class has no image.
+        """
+        folder = Path(self.img_prefix)
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"there is no folder '{folder}': set data_root so that it holds "
+                f"{folder.name}/<class>/<image>, e.g. with `vit-plugin train --data-root`")
+        if not any(folder.iterdir()):
+            raise UserError(f"the folder '{folder}' is empty")
+        print_log(f"'{folder}': reading the list of images", 'current')
+        self.others = ''
+        samples = super().load_data_list()  # type: ignore[misc]
+        print_log(f"'{folder}': {len(samples)} images", 'current')
+        if samples and 'gt_label' in samples[0] and self.CLASSES is not None:
+            present = {sample['gt_label'] for sample in samples}
+            names = getattr(self, 'folder_to_idx', None) or self.CLASSES
+            empty = [str(name) for i, name in enumerate(names) if i not in present]
+            if empty:
+                raise UserError(
+                    f"{len(empty)} of {len(names)} classes in '{folder}' have no images: "
+                    f"{', '.join(empty[:10])}{' ...' if len(empty) > 10 else ''}"
+                    f"{self.others and '; '}{self.others}")
+        return samples
+
+    def _find_samples(self) -> list:
+        """The images in mmpretrain's order, with the numbers of their folders as labels."""
+        folder = Path(self.img_prefix)
+        found = list_files(folder)
+        images = [file for file in found.files if self.is_read(file)]
+        self.others = self.passed_over(found)
+        if not images:
+            raise UserError(f"'{folder}' holds no images{self.others and '; '}{self.others}")
+        if self.others:
+            print_log(f"'{folder}': {self.others}", 'current', logging.WARNING)
+        if not self.with_label:
+            return images
+        names = sorted(path.name for path in folder.iterdir()
+                       if path.is_dir() and not path.name.startswith('.'))
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(names)
+        elif len(self.CLASSES) != len(names):
+            raise UserError(f"metainfo=dict(classes=...) names {len(self.CLASSES)} classes, but "
+                            f"'{folder}' has {len(names)} folders: {shorten(names, 10)}")
+        self.folder_to_idx = {name: i for i, name in enumerate(names)}
+        parts = sorted(image.partition(os.sep) for image in images)
+        return [(''.join(part), self.folder_to_idx[part[0]]) for part in parts]
+
+    def is_read(self, file: str) -> bool:
+        """Whether a file is an image in its place."""
+        return self.is_valid_file(file) and (not self.with_label or os.sep in file)
+
+    def passed_over(self, found: Listing) -> str:
+        """Count and name what is not read; empty if all is."""
+        others = [file for file in found.files if not self.is_read(file)]
+        notes = []
+        if others or found.broken:
+            notes.append(count_passed_over(others, found.broken))
+        if others:
+            notes[0] += ('. An image lies in the folder of its class, and ends in '
+                         f'{", ".join(sorted(self.extensions))}; extensions=(...) of the data set '
+                         'replaces these endings')
+        if found.hidden:
+            notes.append(f'hidden folders are passed over: {shorten(found.hidden)}')
+        return '; '.join(notes)
+
+    def prepare_data(self, idx: int) -> Any:
+        """One sample through the pipeline; what cannot be decoded is named in the error."""
+        try:
+            return super().prepare_data(idx)  # type: ignore[misc]
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            if getattr(error, 'filename', None):
+                raise  # Python's; Pillow's are without a name
+            path = self.get_data_info(idx)['img_path']  # type: ignore[attr-defined]
+            if isinstance(error, Image.DecompressionBombError):
+                raise UserError(describe_size(path, error)) from error
+            raise UserError(f"cannot decode the image '{path}' "
+                            f'({type(error).__name__}: {error})') from error
+
+
+@DATASETS.register_module()
+class ImageNet(CheckedFolder, datasets.ImageNet):
+    """mmpretrain's ``ImageNet``: ``<split>/<wnid>/`` or ``meta/<split>.txt``, checked."""
+
+
+@DATASETS.register_module()
+class ImageFolder(CheckedFolder, datasets.CustomDataset):
+    """mmpretrain's ``CustomDataset``: ``<data_prefix>/<class>/`` or an ``ann_file``, checked."""
