@@ -78,7 +78,7 @@ def find_depth(cls: type[Backbone], arch: Any) -> int:
 def find_cases() -> list[Case]:
     cases = []
     for cls in map(unwrap, MODELS.module_dict.values()):  # the functions that build them
-        if issubclass(cls, Backbone):
+        if isinstance(cls, type) and issubclass(cls, Backbone):
             arch = tiny_arch(cls)
             depth = find_depth(cls, arch)
             options = {k: v for k, v in OPTIONS.items() if k in signature(cls).parameters}
