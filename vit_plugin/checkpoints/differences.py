@@ -1,7 +1,6 @@
-"""Differences between the backbone and the source of a Swin's weights.
+"""Swin: maps for which equal weights give other outputs than at the weights' source.
 
-All agree on maps of whole windows, larger than one. On others, equal weights can give other
-outputs.
+All sources agree on maps of whole windows, larger than one.
 """
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,22 +11,23 @@ Rule = Callable[[Size, Size], bool]
 
 
 def shifts_alike(size: Size, window: Size) -> bool:
-    """Whether both axes are longer than the window, or none: no shift along one alone."""
+    """True if both axes are longer than the window, or none: no shift along one alone."""
     return (size[0] > window[0]) == (size[1] > window[1])
 
 
 def is_whole(size: Size, window: Size) -> bool:
-    """Whether padding a map before or after the shift is the same, and the window as it is.
+    """True if padding a map before or after the shift is the same, and the window as it is.
 
     So it is for whole windows, and for half a window more: then the mask parts exactly the padding
     from the rest.
     """
-    return shifts_alike(size, window) and all(
-        length >= side and 2 * (length % side) in (0, side) for length, side in zip(size, window))
+    whole = [length >= side and 2 * (length % side) in (0, side)
+             for length, side in zip(size, window)]
+    return shifts_alike(size, window) and all(whole)
 
 
 def is_larger(size: Size, window: Size) -> bool:
-    """Whether a map is larger than the window along both axes."""
+    """True if a map is larger than the window along both axes."""
     return size[0] > window[0] and size[1] > window[1]
 
 

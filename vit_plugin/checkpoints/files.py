@@ -1,9 +1,10 @@
-"""Which file of a folder holds the weights, files in parts, and files that are something else."""
+"""Folders of Hugging Face, checkpoints in parts, and files that are no checkpoints."""
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 from .errors import CheckpointError
 
@@ -23,10 +24,10 @@ TORCH_PICKLE = b'\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.'
 
 
 def find_weights(path: Path) -> Path:
-    """The file in a folder of Hugging Face; a path that is no folder as it is.
+    """The weights' file in a folder of Hugging Face; a path that is no folder as it is.
 
     Raises:
-        CheckpointError: the folder has none that is known.
+        UserError: the folder has none that is known.
     """
     if not path.is_dir():
         return path
@@ -38,11 +39,11 @@ def find_weights(path: Path) -> Path:
                           f"{', '.join(names[:10]) or 'no files'}")
 
 
-def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
+def read_shards(index: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors of a checkpoint in parts, by its ``*.index.json``.
 
     Raises:
-        CheckpointError: no such index, or a part or a tensor that it names is absent.
+        UserError: no such index, or a part or a tensor that it names is absent.
     """
     try:
         names = json.loads(index.read_text(encoding='utf-8'))['weight_map']
@@ -50,12 +51,13 @@ def read_shards(index: Path, read: Callable[[Path], Any]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"'{index}' is no index of a checkpoint in parts, which has a "
                               f"'weight_map': {type(error).__name__}: {error}") from error
-    weights: dict[str, Any] = {}
+    weights: dict[str, Tensor] = {}
     for part in parts:
         if Path(part).name != part or not (index.parent / part).is_file():
             raise CheckpointError(f"'{index}' names the part '{part}', which is not beside it")
         weights |= read(index.parent / part)
-    if absent := [name for name in names if name not in weights]:
+    absent = [name for name in names if name not in weights]
+    if absent:
         raise CheckpointError(f"'{index}' names {len(absent)} tensors that its parts have not, "
                               f"'{absent[0]}' first")
     return weights
@@ -84,7 +86,7 @@ def identify(file: Path) -> str | None:
 
 
 def is_script(file: Path) -> bool:
-    """Whether a file is a TorchScript program, by what torch knows it by."""
+    """True for a TorchScript program, known as torch knows it."""
     return any(name.endswith('/constants.pkl') for name in zip_members(file))
 
 

@@ -38,6 +38,7 @@ class Match:
     """The weights that a backbone takes from a checkpoint, and the account of it."""
 
     layout: str
+    share: float = 0.  # of the backbone's parameters that are in the checkpoint
     weights: dict[str, Tensor] = field(default_factory=dict)
     resized: Counter[str] = field(default_factory=Counter)
     skipped: list[str] = field(default_factory=list)
@@ -45,20 +46,25 @@ class Match:
     windows: list[Size] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    share: float = 0.
+    wrong: list[str] = field(default_factory=list)  # values or shapes, with the reason
+    unused: list[str] = field(default_factory=list)  # layers that only the checkpoint has
 
     def doubtful(self) -> bool:
-        """Whether outputs may differ from the source's: layers (but norms of further outputs and a
-        new token) keep their first values, or `warnings` say why."""
-        return bool(self.warnings) or not all(re.match(r'norm\d+\.|dist_token$|.* = 0$', name)
-                       for name in self.initialised)
+        """True if outputs may differ from the source's.
+
+        That is where layers keep their first values, but for norms of further outputs and a new
+        token, or where `warnings` say why.
+        """
+        expected = re.compile(r'norm\d+\.|dist_token$|.* = 0$')
+        return bool(self.warnings) or not all(map(expected.match, self.initialised))
 
     def summary(self) -> str:
         """One line: layout, share of the parameters matched, what else happened."""
         parts = [f'{self.layout}: {100 * self.share:.1f} % of the parameters matched']
-        if self.resized:
-            parts.append('resized ' + ', '.join(f'{count} x {what}' if count > 1 else what
-                                                for what, count in self.resized.items()))
+        resized = [f'{count} x {what}' if count > 1 else what
+                   for what, count in self.resized.items()]
+        if resized:
+            parts.append('resized ' + ', '.join(resized))
         for verb, names in (('skipped', self.skipped), ('initialised', self.initialised)):
             if names:
                 parts.append(f'{verb} {shorten(names)}')
@@ -70,7 +76,7 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     """Fit weights with OpenMMLab's names (``backbone.`` in front) to a backbone; copy nothing.
 
     Raises:
-        CheckpointError: less than ``threshold`` of the backbone's parameters are found, a shape
+        UserError: less than ``threshold`` of the backbone's parameters are found, a shape
             differs and cannot be converted, a value is not finite, or the checkpoint has layers
             that the backbone has not.
     """
@@ -78,62 +84,54 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
               if key.startswith('backbone.')}
     own = backbone.state_dict()
     result = Match(layout)
-    wrong = take(source, own, backbone, result, source_grid)
-
-    parameters = {name: p.numel() for name, p in backbone.named_parameters()}
-    found = sum(count for name, count in parameters.items() if name in result.weights)
-    result.share = found / sum(parameters.values())
-    unbuilt = [name for name in source if name not in own and is_unbuilt(name, backbone)]
-    unused = [name for name in source
-              if name not in own and name not in unbuilt and not EXPECTED.match(name)]
-    parts = [name.split('.')[0] for name in source if name not in own
-             and re.match(r'\w+_token$|ln2\.|decoder', name)]
-    if PATCH_BIAS in unused:  # mmseg's ViT has none, and leaves out that of all its checkpoints
-        unused.remove(PATCH_BIAS)
-        result.warnings.append(f'without the {PATCH_BIAS} of the source')
-    result.skipped = [
-        *sorted({key.split('.')[0] for key in weights if not key.startswith('backbone.')}),
-        *dict.fromkeys(parts), *dict.fromkeys('.'.join(name.split('.')[:2]) for name in unbuilt)]
-    if 'ln2' in parts:
-        result.warnings.append('ln2 (fc_norm) skipped: the source averages the patches before '
-                               'this norm, and its head expects that')
+    take(source, own, backbone, result, source_grid)
+    sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
+    found = sum(size for name, size in sizes.items() if name in result.weights)
+    result.share = found / sum(sizes.values())
+    outside = {key.split('.')[0] for key in weights if not key.startswith('backbone.')}
+    result.skipped += sorted(outside)
+    leave(source, own, backbone, result)
     if hasattr(backbone, 'stages'):
         notes, warnings = differences(backbone, layout, result.windows)
         result.notes += notes
         result.warnings += warnings
-    if wrong or unused or result.share < threshold:
+    if result.wrong or result.unused or result.share < threshold:
         raise CheckpointError('\n  '.join([
             f'the checkpoint ({layout}) does not fit {type(backbone).__name__}: '
             f'{100 * result.share:.1f} % of the parameters matched'
             + (f', {100 * threshold:g} % must' if result.share < threshold else ''),
-            *reason(unused),
-            *[f'{what} {shorten(names)}' for what, names in (
-                ('wrong values or shapes:', wrong), ('only in the checkpoint:', unused),
-                ('only in the backbone:', result.initialised)) if names],
+            *reasons(result),
             f"first keys of the checkpoint, in OpenMMLab's names: {shorten(source)}",
             f'first keys of the backbone: {shorten(own)}']))
     return result
 
 
-def reason(unused: list[str]) -> list[str]:
-    """The kind of model that has the layers which only the checkpoint has, if known."""
-    return [f'the checkpoint is of {what}' for pattern, what in FOREIGN.items()
-            if any(re.search(pattern, name) for name in unused)][:1]
+def reasons(result: Match) -> list[str]:
+    """The kind of model that the checkpoint is of, if known, and the names that do not fit."""
+    lines: list[str] = []
+    for pattern, what in FOREIGN.items():
+        if not lines and any(re.search(pattern, name) for name in result.unused):
+            lines.append(f'the checkpoint is of {what}')
+    for what, names in (('wrong values or shapes:', result.wrong),
+                        ('only in the checkpoint:', result.unused),
+                        ('only in the backbone:', result.initialised)):
+        if names:
+            lines.append(f'{what} {shorten(names)}')
+    return lines
 
 
 def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.Module,
-         result: Match, source_grid: Size | None) -> list[str]:
-    """Put into ``result`` what fits, and return what does not, with the reasons."""
-    wrong = []
+         result: Match, source_grid: Size | None) -> None:
+    """Take each weight of the backbone that fits, and note those that do not, with the reasons."""
     for name, target in own.items():
         if name.endswith('relative_position_index'):
             result.weights[name] = target
         elif name in source:
             value = fit(name, source, target, backbone, result, source_grid)
             if value.shape != target.shape:
-                wrong.append(f'{name} {tuple(value.shape)} for {tuple(target.shape)}')
+                result.wrong.append(f'{name} {tuple(value.shape)} for {tuple(target.shape)}')
             elif not torch.isfinite(value.float()).all():
-                wrong.append(f'{name} (not finite)')
+                result.wrong.append(f'{name} (not finite)')
             else:
                 result.weights[name] = value
         elif name.endswith('.bias') and name.removesuffix('bias') + 'weight' in source:
@@ -143,7 +141,27 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
             result.initialised.append(f'{name} = 0')
         else:
             result.initialised.append(name)
-    return wrong
+
+
+def leave(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.Module,
+          result: Match) -> None:
+    """Note what the backbone has no place for: expected, with a warning, or wrong."""
+    tokens_and_norms, unbuilt = [], []
+    for name in source:
+        if name in own:
+            continue
+        if re.match(r'\w+_token$|ln2\.|decoder', name):
+            tokens_and_norms.append(name.split('.')[0])
+        if is_unbuilt(name, backbone):
+            unbuilt.append('.'.join(name.split('.')[:2]))
+        elif name == PATCH_BIAS:  # mmseg's ViT has none, and leaves out that of all its checkpoints
+            result.warnings.append(f'without the {PATCH_BIAS} of the source')
+        elif not EXPECTED.match(name):
+            result.unused.append(name)
+    result.skipped += dict.fromkeys(tokens_and_norms + unbuilt)
+    if 'ln2' in tokens_and_norms:
+        result.warnings.append('ln2 (fc_norm) skipped: the source averages the patches before '
+                               'this norm, and its head expects that')
 
 
 def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
@@ -181,7 +199,7 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
 
 
 def is_unbuilt(name: str, backbone: Any) -> bool:
-    """Whether ``name`` is in a layer of the architecture beyond the last of ``out_indices``."""
+    """True for a weight of a layer that the architecture has beyond the last of ``out_indices``."""
     container, number, *rest = (name + '.').split('.')[:3]
     if container not in ('layers', 'stages') or not hasattr(backbone, container) \
             or not number.isdigit():

@@ -1,26 +1,19 @@
 """Checkpoint files as data, never as code."""
-import argparse
-import codecs
 import re
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 import torch
-from mmengine.config import ConfigDict
-from mmengine.logging import HistoryBuffer
-from mmengine.optim import OneCycleParamScheduler
 from torch import Tensor
 
 from .errors import CheckpointError
 from .files import find_weights, identify, is_script, read_shards
+from .safe_globals import safe_globals
 
 # What torch's unpickler says of code, in contrast to damage.
 NEEDS_CODE = re.compile(
@@ -30,7 +23,7 @@ ASKED_FOR = re.compile(r'GLOBAL (\S+)')
 NESTED_UNDER = ('state_dict', 'model', 'model_ema', 'state_dict_ema', 'module')
 
 
-def read_state_dict(path: str | PathLike, trust: bool = False) -> dict[str, Tensor]:
+def read_state_dict(path: str | PathLike[str], trust: bool = False) -> dict[str, Tensor]:
     """Read the weights of a ``.pth``, ``.pt``, ``.bin`` or ``.safetensors`` file to the CPU.
 
     Args:
@@ -44,7 +37,7 @@ def read_state_dict(path: str | PathLike, trust: bool = False) -> dict[str, Tens
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: a `ValueError`; the file is damaged, needs code to be read, or holds no
+        UserError: the file is damaged, needs code to be read, or holds no
             weights.
     """
     content = read_checkpoint(path, trust=trust)
@@ -54,7 +47,8 @@ def read_state_dict(path: str | PathLike, trust: bool = False) -> dict[str, Tens
         raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
 
 
-def read_checkpoint(path: str | PathLike, map_location: Any = 'cpu', trust: bool = False) -> Any:
+def read_checkpoint(path: str | PathLike[str], map_location: Any = 'cpu',
+                    trust: bool = False) -> Any:
     """Read all that a checkpoint file holds: weights, optimizer, logs ....
 
     Args:
@@ -67,34 +61,39 @@ def read_checkpoint(path: str | PathLike, map_location: Any = 'cpu', trust: bool
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: a `ValueError`; the file is damaged, or needs code to be read.
+        UserError: the file is damaged, or needs code to be read.
     """
-    file = _download(str(path)) if str(path).startswith(('http://', 'https://')) else Path(path)
+    file = download(str(path)) if str(path).startswith(('http://', 'https://')) else Path(path)
     file = find_weights(file.expanduser())
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint '{path}'")
     try:
         if file.suffix == '.json':
-            return read_shards(file, partial(_read, map_location=map_location, trust=trust))
-        return _read(file, map_location, trust)
+            return read_shards(file, partial(read_file, map_location=map_location, trust=trust))
+        return read_file(file, map_location, trust)
     except (ImportError, CheckpointError):
         raise
     except Exception as error:  # a damaged pickle or archive can raise almost anything
-        # torch wraps the unpickler's reason in advice to read the file unsafely
-        reason = error.__context__ if isinstance(error, UnpicklingError) else None
-        message = str(reason or error).split('\n')[0][:300]
-        if foreign := identify(file):
-            message = foreign
-        elif NEEDS_CODE.search(message) and not trust:
-            asked = ASKED_FOR.search(message)
-            message = (
-                f'reading it would run code ({asked[1] if asked else message}), which files from '
-                'outside must not. If you trust it, add --trust-checkpoint to the command that '
-                'names it, or convert it where that is safe: content = torch.load(path, '
-                "weights_only=False), then torch.save(dict(state_dict=content['model']), new_path)")
-        else:
-            message = f'it is damaged, or no checkpoint ({type(error).__name__}: {message})'
-        raise CheckpointError(f"cannot read the checkpoint '{path}': {message}") from error
+        raise CheckpointError(f"cannot read the checkpoint '{path}': "
+                              f'{explain(error, file, trust)}') from error
+
+
+def explain(error: Exception, file: Path, trust: bool) -> str:
+    """The reason why a file cannot be read: another format, code, or damage."""
+    foreign = identify(file)
+    if foreign is not None:
+        return foreign
+    # torch wraps the unpickler's reason in advice to read the file unsafely
+    reason = error.__context__ if isinstance(error, UnpicklingError) else None
+    message = str(reason or error).split('\n')[0][:300]
+    if trust or not NEEDS_CODE.search(message):
+        return f'it is damaged, or no checkpoint ({type(error).__name__}: {message})'
+    asked = ASKED_FOR.search(message)
+    code = asked[1] if asked else message
+    return (f'reading it would run code ({code}), which files from outside must not. If you trust '
+            'it, add --trust-checkpoint to the command that names it, or convert it where that is '
+            'safe: content = torch.load(path, weights_only=False), then '
+            "torch.save(dict(state_dict=content['model']), new_path)")
 
 
 def weights_of(content: Any) -> dict[str, Tensor]:
@@ -109,7 +108,7 @@ def weights_of(content: Any) -> dict[str, Tensor]:
     weights = {}
     for key, value in side_by_side(content).items():
         if isinstance(key, str) and isinstance(value, Tensor):
-            weights[key.removeprefix('module.')] = _check_tensor(key, value)
+            weights[key.removeprefix('module.')] = check_tensor(key, value)
         elif isinstance(key, str) and '.' in key and value is not None:
             raise CheckpointError(f"'{key}' is no tensor, but {type(value).__name__}")
     if not weights:
@@ -117,24 +116,23 @@ def weights_of(content: Any) -> dict[str, Tensor]:
     return weights
 
 
-def side_by_side(content: MutableMapping) -> MutableMapping:
+def side_by_side(content: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """``{'student': {name: tensor}, 'teacher': ...}`` as ``{'student.' + name: tensor, ...}``.
 
     A content with tensors of its own stays as it is.
     """
-    models = {key: value for key, value in content.items() if isinstance(key, str)
-              and isinstance(value, MutableMapping) and _has_tensors(value)}
-    if _has_tensors(content) or not models:
-        return content
-    return {f"{key}.{name.removeprefix('module.')}": value for key, model in models.items()
-            for name, value in model.items() if isinstance(value, Tensor)}
+    models = {key: value for key, value in content.items()
+              if isinstance(key, str) and isinstance(value, MutableMapping)}
+    weights = {}
+    for key, model in models.items():
+        for name, value in model.items():
+            if isinstance(name, str) and isinstance(value, Tensor):
+                weights[f"{key}.{name.removeprefix('module.')}"] = value
+    has_own = any(isinstance(value, Tensor) for value in content.values())
+    return content if has_own or not weights else weights
 
 
-def _has_tensors(content: MutableMapping) -> bool:
-    return any(isinstance(value, Tensor) for value in content.values())
-
-
-def _check_tensor(key: str, value: Tensor) -> Tensor:
+def check_tensor(key: str, value: Tensor) -> Tensor:
     """Refuse tensors that are no plain dense arrays, or larger than what the file holds."""
     if value.layout is not torch.strided or value.is_quantized or value.is_complex():
         raise CheckpointError(f"'{key}' is no dense real tensor: {value.layout}, {value.dtype}")
@@ -143,7 +141,8 @@ def _check_tensor(key: str, value: Tensor) -> Tensor:
     return value.detach()
 
 
-def _read(file: Path, map_location: Any, trust: bool) -> Any:
+def read_file(file: Path, map_location: Any, trust: bool) -> Any:
+    """The content of one file; may raise almost anything."""
     if file.suffix == '.safetensors':
         from safetensors.torch import load_file  # an optional library
         return load_file(file, device=str(map_location or 'cpu'))
@@ -151,11 +150,11 @@ def _read(file: Path, map_location: Any, trust: bool) -> Any:
         return torch.load(file, map_location, weights_only=False)
     if is_script(file):  # torch 2.4 would load the program
         raise UnpicklingError('TorchScript')
-    with _safe_globals():
+    with safe_globals():
         return torch.load(file, map_location, weights_only=True)
 
 
-def _download(url: str) -> Path:
+def download(url: str) -> Path:
     """Download into torch hub's folder, unless it is there; torch renames the finished file."""
     address, _, _ = url.partition('?')
     name = address.rsplit('/', 1)[-1]
@@ -172,50 +171,3 @@ def _download(url: str) -> Path:
                 "name it instead (init_cfg=dict(checkpoint='FILE')), or put it at "
                 f"'{file}'") from error
     return file
-
-
-@contextmanager
-def _safe_globals() -> Iterator[None]:
-    """Allow the plain data that trainers store beside weights, as long as a file is read."""
-    before = [*torch.serialization.get_safe_globals()]  # torch 2.4 gives its own list
-    torch.serialization.add_safe_globals(SAFE_GLOBALS)
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
-
-
-def _named(function: Any, module: str, name: str) -> Callable:
-    """A function known to the unpickler as ``module.name`` (torch 2.4 takes no name beside it)."""
-
-    def named(*args: Any) -> Any:
-        return function(*args)
-
-    named.__module__, named.__name__, named.__qualname__ = module, name, name
-    return named
-
-
-def _method(owner: Any, name: str) -> Any:
-    """`getattr` on the classes for which mmengine's checkpoints need it, and on no others."""
-    if not (owner is HistoryBuffer or owner is OneCycleParamScheduler) or name.startswith('__'):
-        raise UnpicklingError(f"Unsupported global: getattr of {owner!r}, '{name}'")
-    return getattr(owner, name)
-
-
-# What mmengine's runner stores: logged scalars (numpy arrays in a HistoryBuffer), under the module
-# names of numpy 1 and 2, what data sets say of themselves, and a scheduler's way of annealing.
-# Then the arguments that the trainers of DeiT and of timm store.
-SAFE_GLOBALS: list[Any] = [
-    HistoryBuffer, OneCycleParamScheduler,
-    *(_named(_method, module, 'getattr') for module in ('builtins', '__builtin__')),
-    ConfigDict, Counter, bytearray, complex, frozenset, range, set, slice,
-    np.ndarray, np.dtype,
-    *{type(np.dtype(code)) for code in np.typecodes['AllInteger'] + np.typecodes['Float'] + '?SU'},
-    *(_named(function, module, name)
-      for module in ('numpy.core.multiarray', 'numpy._core.multiarray')
-      for name, function in (('_reconstruct', np.zeros(0).__reduce__()[0]),
-                             ('scalar', np.float64(0).__reduce__()[0]))),
-    _named(codecs.encode, '_codecs', 'encode'),
-    argparse.Namespace,
-]

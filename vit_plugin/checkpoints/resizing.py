@@ -19,7 +19,7 @@ def find_window(table: Tensor, index: Tensor | None, target: Size) -> Size:
     Known from its index buffer; without one, the target's if the rows are as many, or a square.
 
     Raises:
-        CheckpointError: none of these, or an index that orders the rows differently.
+        UserError: none of these, or an index that orders the rows differently.
     """
     if index is not None:
         return _window_of_index(index, len(table))
@@ -38,7 +38,9 @@ def _window_of_index(index: Tensor, rows: int) -> Size:
                               'square')
     # along the first row of tokens the index falls by 1, at the next row it jumps
     first = index[0].tolist()
-    width = next((j for j, row in enumerate(first) if row != first[0] - j), len(first))
+    width = 1
+    while width < len(first) and first[width] == first[0] - width:
+        width += 1
     window = (len(first) // width, width)
     if (_num_offsets(window) != rows
             or not torch.equal(index.long(), relative_position_index(window).to(index.device))):
@@ -69,7 +71,7 @@ def find_grid(num_patches: int, target: Size, given: Size | None) -> Size:
     """The grid (height, width) of a position embedding: as given, as the target's, or a square.
 
     Raises:
-        CheckpointError: ``num_patches`` is none of these.
+        UserError: ``num_patches`` is none of these.
     """
     if given is not None:
         given = (given[0], given[1])
@@ -103,15 +105,20 @@ def fit_position(source: Tensor, own: Tensor, source_tokens: tuple[str, ...],
     source_grid = find_grid(source.shape[1] - skip, grid, source_grid)
     if source_tokens == own_tokens:
         return resize_position(source, source_grid, grid, skip)
-    tokens = [source[:, source_tokens.index(name), None] if name in source_tokens
-              else own[:, i, None].to(source) for i, name in enumerate(own_tokens)]
-    return torch.cat((*tokens, resize_position(source[:, skip:], source_grid, grid)), dim=1)
+    parts = []
+    for i, name in enumerate(own_tokens):
+        if name in source_tokens:
+            parts.append(source[:, source_tokens.index(name), None])
+        else:
+            parts.append(own[:, i, None].to(source))
+    parts.append(resize_position(source[:, skip:], source_grid, grid))
+    return torch.cat(parts, dim=1)
 
 
 def lacks_tokens(length: int, tokens: int, grid: Size, source_grid: Size | None) -> bool:
-    """Whether a position embedding is of patches alone, though there are tokens beside them.
+    """True if a position embedding is of patches alone, though the model has tokens.
 
-    Known from its length: not that, but all of it is as large as a grid.
+    Known from its length: with the tokens it is as large as no grid, without them it is.
     """
     def is_grid(patches: int) -> bool:
         if source_grid is not None:
@@ -128,7 +135,7 @@ def fit_channels(weight: Tensor, in_channels: int) -> Tensor:
     R, G, B, R, ... times 3/N, which keeps the scale of the output (as timm does).
 
     Raises:
-        CheckpointError: the source is not RGB.
+        UserError: the source is not RGB.
     """
     if weight.shape[1] != 3:
         raise CheckpointError(f'a patch embedding of {weight.shape[1]} channels cannot become one '

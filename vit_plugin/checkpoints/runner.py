@@ -4,6 +4,7 @@ mmengine 0.10 reads a file unsafely with torch < 2.6, and later whenever it need
 rest of the package this needs mmengine with OpenCV.
 """
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.dist import barrier, get_rank
@@ -20,7 +21,7 @@ from .errors import CheckpointError
 from .reading import read_checkpoint
 
 # Prefix of a model zoo -> its table of addresses.
-ZOOS = {
+ZOOS: dict[str, Callable[[], dict[str, str]]] = {
     'modelzoo://': get_torchvision_models, 'torchvision://': get_torchvision_models,
     'open-mmlab://': get_external_models, 'openmmlab://': get_external_models,
     'mmcls://': get_mmcls_models,
@@ -50,10 +51,11 @@ def load(filename: str, map_location: Any = None, trust: bool = False) -> Any:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it cannot be read, or needs code.
+        UserError: it cannot be read, or needs code.
     """
-    zoo = next((prefix for prefix in ZOOS if filename.startswith(prefix)), None)
-    address = filename if zoo is None else find_address(zoo, filename.removeprefix(zoo))
+    zoo, separator, name = filename.partition('://')
+    zoo += separator
+    address = find_address(zoo, name) if zoo in ZOOS else filename
     remote = '://' in address
     if remote and get_rank() > 0:
         barrier()  # the first process downloads
@@ -74,7 +76,7 @@ def load(filename: str, map_location: Any = None, trust: bool = False) -> Any:
 
 
 def find_address(zoo: str, name: str) -> str:
-    """The address of a model in a zoo."""
+    """The address of a model in a zoo; `UserError` if there is no such model."""
     addresses = ZOOS[zoo]()
     if name not in addresses:
         name = get_deprecated_model_names().get(name, name)

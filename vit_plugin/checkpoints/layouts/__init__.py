@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from vit_plugin.errors import shorten
+
 from ..errors import CheckpointError
 from . import huggingface, openmmlab, timm_swin, timm_vit, torchvision
 
@@ -16,7 +18,7 @@ Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 
 class Layout(NamedTuple):
-    """A source of weights: keys that every checkpoint of it has, and the way to OpenMMLab."""
+    """One direction of a conversion, and the keys of every state dict that it is for."""
 
     name: str
     signature: tuple[str, ...]
@@ -36,10 +38,13 @@ LAYOUTS = (
     Layout('torchvision',              torchvision.VIT,          torchvision.from_vit),
     Layout('torchvision',              torchvision.SWIN,         torchvision.from_swin),
 )
-TARGETS: dict[str, tuple[Convert, Convert]] = {
-    'timm': (timm_vit.to_vit, timm_swin.to_timm),
-    'official': (timm_vit.to_vit, timm_swin.to_official),
-}
+# The ways back, for models with these keys of OpenMMLab.
+TARGETS = (
+    Layout('timm',                     openmmlab.VIT,            timm_vit.to_vit),
+    Layout('timm',                     openmmlab.SWIN,           timm_swin.to_timm),
+    Layout('official',                 openmmlab.VIT,            timm_vit.to_vit),
+    Layout('official',                 openmmlab.SWIN,           timm_swin.to_official),
+)
 
 
 def to_openmmlab(weights: Mapping[str, Tensor],
@@ -55,7 +60,7 @@ def to_openmmlab(weights: Mapping[str, Tensor],
         The converted weights, and the name of the layout they had.
 
     Raises:
-        CheckpointError: no known layout, several backbones, or shapes no such model has.
+        UserError: no known layout, several backbones, or shapes no such model has.
     """
     layout, prefix = locate(weights, prefix)
     owner, heads = huggingface.heads_beside(prefix)
@@ -72,23 +77,31 @@ def to_openmmlab(weights: Mapping[str, Tensor],
     except (KeyError, RuntimeError, IndexError) as error:
         raise CheckpointError(f'it has the names of {layout.name}, but a weight is absent or of '
                               f'another shape: {error}') from error
-    return {**outside, **{key if key.startswith('head.') else f'backbone.{key}': value
-                          for key, value in inside.items()}}, layout.name
+    for key, value in inside.items():
+        start = '' if key.startswith('head.') else 'backbone.'
+        outside[start + key] = value
+    return outside, layout.name
 
 
 def from_openmmlab(weights: Mapping[str, Tensor], to: str) -> dict[str, Tensor]:
     """Convert ``backbone.`` and ``head.`` of OpenMMLab to ``'timm'`` or ``'official'``.
 
     Whatever is neither (a neck, a detection head) has no place there and is left out.
+
+    Raises:
+        UserError: there is no way from this backbone to this layout.
     """
-    vit, swin = TARGETS[to]
     inside = {key.removeprefix('backbone.'): value for key, value in weights.items()
               if key.startswith(('backbone.', 'head.'))}
-    return (swin if openmmlab.SWIN[1] in inside else vit)(inside)
+    for target in TARGETS:
+        if target.name == to and all(key in inside for key in target.signature):
+            return target.convert(inside)
+    raise CheckpointError(f"there is no way to '{to}' from a backbone with the keys "
+                          f'{shorten(inside)}')
 
 
 def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]:
-    """The layout of a state dict, and what stands in front of the backbone's keys.
+    """The layout of a state dict, and the prefix of its backbone's keys.
 
     ``prefix`` may be as in the file, with ``module.`` of a parallel training, or an outer part:
     ``'teacher'`` for ``'teacher.backbone.'``.
@@ -118,7 +131,8 @@ def find_backbones(keys: Mapping[str, None]) -> dict[str, Layout]:
     found: dict[str, Layout] = {}
     for layout in LAYOUTS:
         first, *others = layout.signature
-        for start in (key.removesuffix(first) for key in keys if key.endswith(first)):
+        starts = [key.removesuffix(first) for key in keys if key.endswith(first)]
+        for start in starts:
             if start[-1:] in ('', '.') and all(start + other in keys for other in others):
                 found.setdefault(start, layout)
     for start, layout in list(found.items()):

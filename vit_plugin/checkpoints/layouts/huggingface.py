@@ -2,7 +2,7 @@
 import torch
 from torch import Tensor
 
-from .merging import is_merging, to_channel_first
+from .merging import to_channel_first
 from .openmmlab import last_index
 from .renaming import rename
 
@@ -56,6 +56,7 @@ SWIN_PAIRS = [
     ('hidden_states_norms.{i}.', 'norm{i}.'),  # but MaskFormer's from 0
     ('classifier.', 'head.fc.'),
 ]
+HEADS = ('classifier.', 'cls_classifier.', 'distillation_classifier.')
 
 
 def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -66,15 +67,15 @@ def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """To OpenMMLab's Swin."""
     last = last_index(weights, 'encoder.layers.')
-    renamed = rename(fuse_qkv(weights), [*SWIN_PAIRS, ('layernorm.', f'norm{last}.')])
-    return {key: to_channel_first(value) if is_merging(key) else value
-            for key, value in renamed.items()}
+    pairs = [*SWIN_PAIRS, ('layernorm.', f'norm{last}.')]
+    return to_channel_first(rename(fuse_qkv(weights), pairs))
 
 
 def from_maskformer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """To OpenMMLab's Swin: the norms are beside the model, whose own norm no output passes."""
-    return from_swin({key.removeprefix('model.'): value for key, value in weights.items()
-                      if not key.startswith('model.layernorm.')})
+    model = {key.removeprefix('model.'): value for key, value in weights.items()
+             if not key.startswith('model.layernorm.')}
+    return from_swin(model)
 
 
 def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -98,6 +99,5 @@ def heads_beside(prefix: str) -> tuple[str, tuple[str, ...]]:
     for model in ('swin.', 'deit.', 'vit.'):
         if prefix.endswith(model):
             owner = prefix.removesuffix(model)
-            return owner, tuple(owner + head for head in
-                                ('classifier.', 'cls_classifier.', 'distillation_classifier.'))
+            return owner, tuple(owner + head for head in HEADS)
     return '', ()

@@ -7,16 +7,21 @@ code, timm and Hugging Face by (column, row, channel): ``x[0::2, 0::2]``, ``x[1:
 from torch import Tensor
 
 
-def to_channel_first(weight: Tensor) -> Tensor:
-    """(column, row, channel) -> (channel, row, column)."""
-    return weight.unflatten(-1, (2, 2, -1)).transpose(-1, -3).flatten(-3)
+def to_channel_first(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Patch mergings from (column, row, channel) to (channel, row, column)."""
+    return reorder(weights, (2, 2, -1))
 
 
-def to_channel_last(weight: Tensor) -> Tensor:
-    """(channel, row, column) -> (column, row, channel)."""
-    return weight.unflatten(-1, (-1, 2, 2)).transpose(-1, -3).flatten(-3)
+def to_channel_last(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Patch mergings from (channel, row, column) to (column, row, channel)."""
+    return reorder(weights, (-1, 2, 2))
 
 
-def is_merging(key: str) -> bool:
-    """Whether a key's last axis is the 4C channels of a patch merging."""
-    return '.downsample.norm.' in key or '.downsample.reduction.' in key
+def reorder(weights: dict[str, Tensor], axes: tuple[int, int, int]) -> dict[str, Tensor]:
+    """Split the channels of each patch merging into three axes and reverse them."""
+    reordered = dict(weights)
+    for key, value in weights.items():
+        if '.downsample.norm.' in key or '.downsample.reduction.' in key:
+            split = value.reshape(*value.shape[:-1], *axes)
+            reordered[key] = split.transpose(-1, -3).flatten(-3)
+    return reordered

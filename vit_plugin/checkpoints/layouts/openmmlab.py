@@ -19,7 +19,7 @@ OLDER_VIT = [
 
 
 def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """mmcls called the norm after the last stage ``norm``."""
+    """To mmpretrain's present names; mmcls called the norm after the last stage ``norm``."""
     return rename(weights, [('norm.', f'norm{last_index(weights, "stages.")}.')])
 
 

@@ -12,8 +12,10 @@ def rename(weights: Mapping[str, V], pairs: Pairs) -> dict[str, V]:
 
     ``{i}`` and ``{j}`` stand for numbers. Keys that no pair matches are kept.
     """
-    patterns = [(re.compile(re.sub(r'\\{(\w)\\}', r'(?P<\1>\\d+)', re.escape(old))), new)
-                for old, new in pairs]
+    patterns = []
+    for old, new in pairs:
+        numbers = re.sub(r'\\{(\w)\\}', r'(?P<\1>\\d+)', re.escape(old))
+        patterns.append((re.compile(numbers), new))
     renamed = {}
     for key, value in weights.items():
         for pattern, new in patterns:
@@ -25,5 +27,5 @@ def rename(weights: Mapping[str, V], pairs: Pairs) -> dict[str, V]:
 
 
 def swapped(pairs: Pairs) -> list[tuple[str, str]]:
-    """The table for the way back."""
+    """The pairs (new, old), for the way back."""
     return [(new, old) for old, new in pairs]

@@ -5,7 +5,7 @@ official code and timm before 0.9, and to the stage after it in timm since.
 """
 from torch import Tensor
 
-from .merging import is_merging, to_channel_first, to_channel_last
+from .merging import to_channel_first, to_channel_last
 from .openmmlab import last_index
 from .renaming import rename, swapped
 
@@ -25,9 +25,8 @@ def from_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """To OpenMMLab's Swin, from the merging at the end of a stage."""
     last = last_index(weights, 'layers.')
     head = 'head.fc.' if 'head.fc.weight' in weights else 'head.'
-    renamed = rename(weights, [*PAIRS, ('norm.', f'norm{last}.'), (head, 'head.fc.')])
-    return {key: to_channel_first(value) if is_merging(key) else value
-            for key, value in renamed.items()}
+    pairs = [*PAIRS, ('norm.', f'norm{last}.'), (head, 'head.fc.')]
+    return to_channel_first(rename(weights, pairs))
 
 
 def from_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -39,9 +38,9 @@ def to_official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `from_official`; norms of the earlier stages have no place there."""
     last = last_index(weights, 'stages.')
     pairs = [*swapped(PAIRS), (f'norm{last}.', 'norm.'), ('head.fc.', 'head.')]
-    return {key: to_channel_last(value) if is_merging(key) else value
-            for key, value in rename(weights, pairs).items()
-            if not key.startswith(tuple(f'norm{i}.' for i in range(last)))}
+    earlier = tuple(f'norm{i}.' for i in range(last))
+    kept = {key: value for key, value in weights.items() if not key.startswith(earlier)}
+    return to_channel_last(rename(kept, pairs))
 
 
 def to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -53,6 +52,6 @@ def to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def move_merging(weights: dict[str, Tensor], by: int) -> dict[str, Tensor]:
     """Give each patch merging to the stage ``by`` further on."""
-    stages = range(last_index(weights, 'layers.') + 1)
-    return rename(weights, [(f'layers.{i}.downsample.', f'layers.{i + by}.downsample.')
-                            for i in stages])
+    pairs = [(f'layers.{i}.downsample.', f'layers.{i + by}.downsample.')
+             for i in range(last_index(weights, 'layers.') + 1)]
+    return rename(weights, pairs)

@@ -1,7 +1,7 @@
 """torchvision: ``vit_*``, ``swin_*`` and, for a backbone that has them, ``swin_v2_*``."""
 from torch import Tensor
 
-from .merging import is_merging, to_channel_first
+from .merging import to_channel_first
 from .openmmlab import last_index
 from .renaming import rename
 
@@ -18,8 +18,10 @@ VIT_PAIRS = [
     (VIT_BLOCK + 'self_attention.in_proj_', 'layers.{i}.attn.qkv.'),
     (VIT_BLOCK + 'self_attention.out_proj.', 'layers.{i}.attn.proj.'),
     # torchvision < 0.14 called the two layers of the MLP linear_1 and linear_2
-    *((f'{VIT_BLOCK}mlp.{name}.', f'layers.{{i}}.ffn.layers.{ours}.')
-      for names, ours in ((('0', 'linear_1'), '0.0'), (('3', 'linear_2'), '1')) for name in names),
+    (VIT_BLOCK + 'mlp.0.', 'layers.{i}.ffn.layers.0.0.'),
+    (VIT_BLOCK + 'mlp.linear_1.', 'layers.{i}.ffn.layers.0.0.'),
+    (VIT_BLOCK + 'mlp.3.', 'layers.{i}.ffn.layers.1.'),
+    (VIT_BLOCK + 'mlp.linear_2.', 'layers.{i}.ffn.layers.1.'),
     ('encoder.ln.', 'ln1.'),
     ('heads.head.', 'head.layers.head.'),
     ('heads.pre_logits.', 'head.layers.pre_logits.'),
@@ -43,14 +45,13 @@ def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """To OpenMMLab's Swin, from stages and mergings in one sequence, and flat indices."""
     last = (last_index(weights, 'features.') - 1) // 2
-    parts = [pair for i in range(last + 1) for pair in (
-        (f'features.{2 * i + 1}.', f'blocks.{i}.'),
-        (f'features.{2 * i + 2}.', f'stages.{i}.downsample.'))]
+    parts = []
+    for i in range(last + 1):
+        parts.append((f'features.{2 * i + 1}.', f'blocks.{i}.'))
+        parts.append((f'features.{2 * i + 2}.', f'stages.{i}.downsample.'))
     renamed = rename(rename(weights, parts), [*SWIN_PAIRS, ('norm.', f'norm{last}.')])
     for key, value in renamed.items():
-        if is_merging(key):
-            renamed[key] = to_channel_first(value)
-        elif key.endswith('relative_position_index') and value.ndim == 1:
+        if key.endswith('relative_position_index') and value.ndim == 1:
             side = round(len(value)**0.5)
             renamed[key] = value.reshape(side, side)
-    return renamed
+    return to_channel_first(renamed)
