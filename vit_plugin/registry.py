@@ -29,7 +29,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.checks.labels': 'cv2',
     'vit_plugin.checks.hook': 'cv2',
     'vit_plugin.data.loading': 'mmcv',
-    'vit_plugin.data.common': 'mmcv',
+    'vit_plugin.data.pixels': 'mmcv',
     'vit_plugin.data.crop': 'mmpretrain',
     'vit_plugin.data.augment': 'mmpretrain',
     'vit_plugin.data.segmentation': 'mmseg',

@@ -32,7 +32,7 @@ def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == 'simplejpeg':
         pytest.importorskip('simplejpeg')
     else:
-        monkeypatch.setattr('vit_plugin.data.jpeg.simplejpeg', None)
+        monkeypatch.setattr('vit_plugin.data.crop.simplejpeg', None)
     return request.param
 
 

@@ -11,7 +11,7 @@ from mmpretrain.datasets import transforms as stock
 from PIL import Image, ImageEnhance, ImageOps
 
 from tests.data.conftest import difference, picture
-from vit_plugin.data import augment, common
+from vit_plugin.data import augment, pixels
 
 PAD = [104, 116, 124]
 RAND_AUGMENT = dict(policies='timm_increasing', num_policies=2, total_level=10, magnitude_level=9,
@@ -106,7 +106,7 @@ def test_other_operations_are_called() -> None:
     dict(prob=[0.3, 0.3], direction=['horizontal', 'vertical'])], ids=str)
 def test_flips(options: dict) -> None:
     for seed in range(20):
-        found, expected = pair(common.RandomFlip(**options), RandomFlip(**options), seed)
+        found, expected = pair(pixels.RandomFlip(**options), RandomFlip(**options), seed)
         assert found['flip_direction'] == expected['flip_direction']
         assert found['flip'] == expected['flip']
         assert np.array_equal(found['img'], expected['img'])

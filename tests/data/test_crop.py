@@ -1,4 +1,4 @@
-"""Crops that are read in part, against mmpretrain's of whole images by Pillow."""
+"""Crops decoded and resized in one step, against mmpretrain's of Pillow's images."""
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,7 @@ from mmpretrain.datasets.transforms import RandomResizedCrop
 from PIL import Image
 
 from tests.data.conftest import difference, jpeg, picture
-from vit_plugin.data.crop import LoadRandomResizedCrop
+from vit_plugin.data.crop import Box, LoadRandomResizedCrop
 from vit_plugin.data.loading import LoadImage
 
 ROTATED = Image.Exif()
@@ -58,7 +58,7 @@ def test_large_images_are_reduced(decoder: str, tmp_path: Path) -> None:
     assert max(compare(tmp_path / 'image.jpg', 64, crop_ratio_range=(0.2, 1.))) < 1.5
     choose = LoadRandomResizedCrop((64, 32)).choose_reduction
     sizes = ((255, 128), (256, 127), (256, 128), (512, 256), (2000, 512), (2000, 3000))
-    assert [choose((0, 0, *size)) for size in sizes] == [1, 1, 2, 4, 8, 8]
+    assert [choose(Box(0, 0, *size)) for size in sizes] == [1, 1, 2, 4, 8, 8]
 
 
 def test_decoders_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +70,7 @@ def test_decoders_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for _ in range(2):
         np.random.seed(0)
         images.append([ours(dict(img_path=str(path)))['img'] for _ in range(10)])
-        monkeypatch.setattr('vit_plugin.data.jpeg.simplejpeg', None)
+        monkeypatch.setattr('vit_plugin.data.crop.simplejpeg', None)
     assert np.array_equal(*images)
 
 
@@ -84,6 +84,14 @@ def test_corrupt_files_are_named(length: int, decoder: str, tmp_path: Path,
         LoadRandomResizedCrop(32)(dict(img_path=str(path)))
     with pytest.raises(FileNotFoundError):
         LoadRandomResizedCrop(32)(dict(img_path=str(tmp_path / 'gone.jpg')))
+
+
+def test_truncated_file_with_a_whole_thumbnail(decoder: str, tmp_path: Path) -> None:
+    """The decoders fill it with grey; the mark of the thumbnail's end is not the image's."""
+    content = jpeg(picture(160, 120), comment=jpeg(picture(16, 12)))
+    (tmp_path / 'image.jpg').write_bytes(content[:-1000])
+    assert LoadRandomResizedCrop(32, max_corrupt=1)(
+        dict(img_path=str(tmp_path / 'image.jpg'))) is None
 
 
 def test_content_and_pixels_from_elsewhere(tmp_path: Path) -> None:

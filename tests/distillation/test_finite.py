@@ -10,7 +10,7 @@ from mmpretrain.registry import MODELS
 
 from tests.distillation.conftest import student_config, teacher_config
 from vit_plugin.distillation.finite import FiniteCheck
-from vit_plugin.training.sampling import Draw
+from vit_plugin.training.sampling import SampleKey
 
 BROKEN = {
     'one class': lambda scores: scores.index_fill(1, torch.tensor([2]), float('nan')),
@@ -36,7 +36,7 @@ def test_run_stops(loss: str, break_scores: Callable, stored: bool, checkpoint: 
         teacher=teacher_config(checkpoint=checkpoint, **more),
         distillation=dict(type=f'vit_plugin.{loss}Distillation')))
     for i, sample in enumerate(batch[1]):
-        sample.set_metainfo(dict(draw=Draw(0, 0, i), num_samples=4))
+        sample.set_metainfo(dict(sample_key=SampleKey(0, 0, i), num_samples=4))
     handle = model.teacher.model.register_forward_hook(lambda *args: break_scores(args[2]))
     with pytest.raises(ValueError, match='NaN or infinity at iteration 7'):
         model.loss(*batch)

@@ -22,7 +22,7 @@ from vit_plugin.distillation import (
 )
 from vit_plugin.distillation.stored import checksum
 from vit_plugin.distillation.teacher import build_teacher
-from vit_plugin.training.sampling import Draw
+from vit_plugin.training.sampling import SampleKey
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -50,8 +50,8 @@ class Stub:
 
 def drawn(*samples: int, epoch: int = 0, seed: int = 0, **key: int) -> list[DataSample]:
     """What the samples of a batch say."""
-    return [DataSample(metainfo=dict(draw=Draw(seed, epoch, sample, **key), num_samples=8))
-            for sample in samples]
+    keys = [SampleKey(seed, epoch, sample, **key) for sample in samples]
+    return [DataSample(metainfo=dict(sample_key=key, num_samples=8)) for key in keys]
 
 
 def store(folder: Path, loss: Any = None, teacher: Stub | None = None) -> StoredOutputs:
@@ -163,7 +163,7 @@ def test_batch_size_and_processes_may_differ(image_folder: Path, tmp_path: Path)
     for batch in batches(image_folder, 8):
         data = recording.data_preprocessor(batch, training=True)
         found, = recording.ask(recording.teacher, data['inputs'], data['data_samples'])['']
-        targets.update(zip((sample.draw for sample in data['data_samples']), found))
+        targets.update(zip((sample.sample_key for sample in data['data_samples']), found))
         torch.testing.assert_close(found, live.teacher(data['inputs']), rtol=1e-3, atol=1e-3)
     assert len(targets) == 16
     assert all(file.stat().st_size == 8 * (6 + 2 * 16)
@@ -174,7 +174,7 @@ def test_batch_size_and_processes_may_differ(image_folder: Path, tmp_path: Path)
             data = reading.data_preprocessor(batch, training=True)
             found, = reading.ask(reading.teacher, data['inputs'], data['data_samples'])['']
             for sample, target in zip(data['data_samples'], found):
-                assert torch.equal(target, targets.pop(sample.draw))
+                assert torch.equal(target, targets.pop(sample.sample_key))
             loss, expected = (model.loss(data['inputs'], data['data_samples'])['loss_distill']
                               for model in (reading, live))
             torch.testing.assert_close(loss, expected, rtol=1e-3, atol=1e-4)

@@ -10,7 +10,7 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
-from vit_plugin.training.sampling import Draw, SeededDataset
+from vit_plugin.training.sampling import SampleKey, SeededDataset
 from vit_plugin.training.seeding import SeedHook
 
 PIPELINE = [
@@ -89,9 +89,9 @@ def test_a_later_pass_sees_the_pixels_of_training(image_folder: Path) -> None:
 
 
 def test_plain_index_is_refused(image_folder: Path) -> None:
-    with pytest.raises(ValueError, match=r'takes a Draw, got 3: .*SeededSampler'):
+    with pytest.raises(ValueError, match=r'takes a SampleKey, got 3: .*SeededSampler'):
         SeededDataset([0])[3]
-    assert SeededDataset([7])[Draw(0, 0, 0)] == 7
+    assert SeededDataset([7])[SampleKey(0, 0, 0)] == 7
     with pytest.raises(ValueError, match=r"has no \['data_root'\]: .* one level deeper"):
         SeededDataset([7], data_root='data')
 

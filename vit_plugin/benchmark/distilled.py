@@ -18,7 +18,7 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
     from mmpretrain.registry import MODELS
     from mmpretrain.structures import DataSample
 
-    from vit_plugin.training.sampling import Draw
+    from vit_plugin.training.sampling import SampleKey
     arch = name.split('-')[1]
     config: dict[str, Any] = dict(
         type='ImageClassifier',
@@ -35,8 +35,10 @@ def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
         config['head']['type'] = 'vit_plugin.DistilledDeiTHead'
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(config)
-    samples = [DataSample(metainfo=dict(draw=Draw(0, 0, i), num_samples=batch)).set_gt_label(i)
-               for i in range(batch)]
+    samples = []
+    for i in range(batch):
+        sample = DataSample(metainfo=dict(sample_key=SampleKey(0, 0, i), num_samples=batch))
+        samples.append(sample.set_gt_label(i))
     return model, samples
 
 

@@ -1,7 +1,6 @@
 """mmpretrain's RandAugment, erasing and packing, with less work for a pixel; they need mmpretrain.
 
-What is drawn, and in which order, stays mmpretrain's: the same random numbers give the same
-operations, magnitudes and boxes.
+The same random numbers give the same operations, magnitudes and boxes as mmpretrain's.
 """
 from collections.abc import Callable
 from math import floor
@@ -13,10 +12,11 @@ import numpy as np
 import torch
 from mmcv.transforms.utils import cache_randomness
 from mmpretrain.datasets import transforms as stock
+from mmpretrain.datasets.transforms.auto_augment import BaseAugTransform
 
 from vit_plugin.registry import TRANSFORMS
 
-from .common import RAMP, to_planes
+from .pixels import RAMP, to_planes
 
 BLUR = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], np.float32) / 13
 
@@ -31,7 +31,7 @@ class RandAugment(stock.RandAugment):
 
     @cache_randomness
     def random_policy_indices(self) -> list[int]:
-        """As NumPy's choice, which mmpretrain calls, with the same random numbers."""
+        """The operations to apply; NumPy's ``choice``, in mmpretrain, samples the same."""
         return list(np.random.randint(0, len(self.transforms), size=(self.num_policies,)))
 
     def transform(self, results: dict) -> dict | None:
@@ -52,7 +52,7 @@ class RandAugment(stock.RandAugment):
 
 @TRANSFORMS.register_module()
 class RandomErasing(stock.RandomErasing):
-    """mmpretrain's ``RandomErasing``; torch draws the normal noise of ``fill_std``."""
+    """mmpretrain's ``RandomErasing``; torch samples the normal noise of ``fill_std``."""
 
     def _fill_pixels(self, img: np.ndarray, top: int, left: int, h: int, w: int) -> np.ndarray:
         if self.mode != 'rand' or self.fill_std is None:
@@ -69,17 +69,20 @@ class PackInputs(stock.PackInputs):
 
     @staticmethod
     def format_input(input_: Any) -> Any:
-        return stock.PackInputs.format_input(
-            to_planes(input_) if isinstance(input_, np.ndarray) else input_)
+        if isinstance(input_, np.ndarray):
+            input_ = to_planes(input_)
+        return stock.PackInputs.format_input(input_)
 
 
-def draw(operation: Any) -> float:
+def sample_magnitude(operation: BaseAugTransform) -> float:
     """The magnitude of an operation, with its random sign."""
-    value = operation.magnitude
-    return operation.random_negative(operation.random_magnitude() if value is None else value)
+    magnitude = operation.magnitude
+    if magnitude is None:
+        magnitude = operation.random_magnitude()
+    return operation.random_negative(magnitude)
 
 
-def auto_contrast(operation: Any, image: np.ndarray) -> np.ndarray:
+def auto_contrast(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
     """Stretch each channel to 0 ... 255."""
     table = np.repeat(RAMP[..., None], 3, axis=2)
     for channel, values in enumerate(cv2.split(image)):
@@ -90,7 +93,7 @@ def auto_contrast(operation: Any, image: np.ndarray) -> np.ndarray:
     return cv2.LUT(image, table)
 
 
-def equalize(operation: Any, image: np.ndarray) -> np.ndarray:
+def equalize(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
     """Give each channel a flat histogram, as Pillow does."""
     table = np.repeat(RAMP[..., None], 3, axis=2)
     for channel in range(3):
@@ -103,32 +106,32 @@ def equalize(operation: Any, image: np.ndarray) -> np.ndarray:
     return cv2.LUT(image, table)
 
 
-def contrast(operation: Any, image: np.ndarray) -> np.ndarray:
-    """Move all values from, or to, the mean of the grey image."""
-    factor = 1 + draw(operation)
+def contrast(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
+    """Scale the distance of all values from the mean of the grey image."""
+    factor = 1 + sample_magnitude(operation)
     mean = round(cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0])
     table = RAMP * np.float32(factor) + np.float32(mean * (1 - factor))
     return cv2.LUT(image, table.clip(0, 255).astype(np.uint8))
 
 
-def color(operation: Any, image: np.ndarray) -> np.ndarray:
-    """Move all pixels from, or to, their grey."""
-    factor = 1 + draw(operation)
+def color(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
+    """Scale the distance of all pixels from their grey."""
+    factor = 1 + sample_magnitude(operation)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     return cv2.addWeighted(image, factor, grey, 1 - factor, 0)
 
 
-def sharpness(operation: Any, image: np.ndarray) -> np.ndarray:
-    """Move all pixels from, or to, the mean of their neighbours."""
-    factor = 1 + draw(operation)
+def sharpness(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
+    """Scale the distance of all pixels from the mean of their neighbours."""
+    factor = 1 + sample_magnitude(operation)
     blurred = cv2.filter2D(image, -1, BLUR)
     return cv2.addWeighted(image, factor, blurred, 1 - factor, -0.499)  # truncates, as Pillow does
 
 
-def translate(operation: Any, image: np.ndarray) -> np.ndarray:
-    """Move the image along one axis: bicubic of four pixels, where an affine map takes sixteen."""
+def shift(operation: BaseAugTransform, image: np.ndarray) -> np.ndarray:
+    """Shift along one axis: bicubic of four pixels, where an affine map takes sixteen."""
     size = image.shape[operation.direction == 'horizontal']
-    offset = size * draw(operation)
+    offset = size * sample_magnitude(operation)
     if operation.interpolation != 'bicubic':
         return mmcv.imtranslate(image, offset, operation.direction, operation.pad_val,
                                 operation.interpolation)
@@ -155,8 +158,7 @@ def cubic_weights(x: float) -> np.ndarray:
 
 
 POINTWISE = (stock.Invert, stock.Posterize, stock.Solarize, stock.SolarizeAdd, stock.Brightness)
-OPERATIONS: dict[type, Callable[[Any, np.ndarray], np.ndarray]] = {
+OPERATIONS: dict[type, Callable[[BaseAugTransform, np.ndarray], np.ndarray]] = {
     stock.AutoContrast: auto_contrast, stock.Equalize: equalize, stock.Contrast: contrast,
-    stock.ColorTransform: color, stock.Sharpness: sharpness,
-    stock.Translate: translate,
+    stock.ColorTransform: color, stock.Sharpness: sharpness, stock.Translate: shift,
 }

@@ -47,7 +47,7 @@ class CocoDataset(datasets.CocoDataset):
         """The images with their annotations.
 
         Raises:
-            ValueError: an annotation's category is not in the file, ``classes`` are not a part
+            UserError: an annotation's category is not in the file, ``classes`` are not a part
                 of its categories, in its order, an image is not on the disk, or something is
                 absent that does not follow from the rest.
         """
@@ -141,7 +141,7 @@ class CocoMetric(metrics.CocoMetric):
         """The metrics of mmdet.
 
         Raises:
-            ValueError: something is absent that does not follow from the rest.
+            UserError: something is absent that does not follow from the rest.
         """
         if self._coco_api is not None:
             for image, _ in results:

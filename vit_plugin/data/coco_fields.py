@@ -11,7 +11,7 @@ REQUIRED = {'images': ('id', 'file_name'), 'annotations': ('id', 'image_id', 'ca
 
 
 def check_required(content: dict[str, Any], path: str) -> None:
-    """Raise `ValueError` with the first entry that lacks what nothing else tells."""
+    """Raise `UserError` with the first entry that lacks what nothing else tells."""
     for part, keys in REQUIRED.items():
         if part not in content and part != 'annotations':  # a test set has none
             raise UserError(f"'{path}' has no {part}: it must be in COCO's format, with images, "
@@ -33,7 +33,7 @@ def fill_in(annotation: dict[str, Any], path: str) -> list[str]:
         The keys that were added.
 
     Raises:
-        ValueError: there is neither a box nor a mask.
+        UserError: there is neither a box nor a mask.
     """
     added = []
     mask = annotation.get('segmentation')

@@ -1,24 +1,17 @@
-"""mmdet's flip, resize, crop and packing, with less work for a pixel; they need mmdet.
+"""mmdet's flip and packing, with less work for a pixel; they need mmdet.
 
-What is drawn, and in which order, stays mmdet's: the same random numbers give the same scales,
-boxes and flips.
+The same random numbers give the same scales, boxes and flips as mmdet's.
 """
-import cv2
 from mmdet.datasets import transforms as stock
 
 from vit_plugin.registry import TRANSFORMS
 
-from .common import FLIP_CODES, to_planes
+from .pixels import RandomFlip, to_planes
 
 
 @TRANSFORMS.register_module()
-class RandomFlipWithBoxes(stock.RandomFlip):
+class RandomFlipWithBoxes(RandomFlip, stock.RandomFlip):
     """mmdet's ``RandomFlip``, which leaves a contiguous image."""
-
-    def _flip(self, results: dict) -> None:
-        image = results['img']
-        super()._flip(results)
-        results['img'] = cv2.flip(image, FLIP_CODES[results['flip_direction']])
 
 
 @TRANSFORMS.register_module()

@@ -47,7 +47,7 @@ class CheckedFolder:
 
         Raises:
             FileNotFoundError: the folder of images does not exist.
-            ValueError: it holds no classes, or a class has no image.
+            UserError: it holds no classes, or a class has no image.
         """
         folder = Path(self.img_prefix)
         if not folder.is_dir():

@@ -1,4 +1,5 @@
 """Images in Arrow and Parquet, by Hugging Face's library ``datasets``; it needs mmpretrain."""
+from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ class HuggingFaceImages(PackedImages):
 
     Raises:
         ImportError: ``datasets`` is not installed.
-        ValueError: the data set cannot be read, or has no such split or column, or a label that
+        UserError: the data set cannot be read, or has no such split or column, or a label that
             is no class.
     """
 
@@ -46,11 +47,14 @@ class HuggingFaceImages(PackedImages):
         names = getattr(self.table.features[self.label_key], 'names', None)
         if self.CLASSES is None and names:
             self._metainfo['classes'] = tuple(names)
-        paths = [f'{self.source}/{self.split}/{i}' for i in range(len(self.table))]
-        if not paths:
+        if not len(self.table):
             raise UserError(f"the split '{self.split}' of the data set '{self.source}' has no rows")
-        return [dict(img_path=paths[i], row=i, gt_label=self.number(label, f"'{paths[i]}'"))
-                for i, label in enumerate(self.table[self.label_key])]
+        samples = []
+        for i, label in enumerate(self.table[self.label_key]):
+            path = f'{self.source}/{self.split}/{i}'
+            samples.append(dict(img_path=path, row=i,
+                                gt_label=self.class_number(label, f"'{path}'")))
+        return samples
 
     def open_table(self) -> Any:
         """The data set, with images as they are in the file."""
@@ -113,16 +117,20 @@ def name_unreadable(source: str, data_files: Any) -> str:
     """Name the local Parquet files that cannot be read; the library names none."""
     import pyarrow.parquet
 
-    if isinstance(data_files, dict):
-        data_files = [file for several in data_files.values()
-                      for file in ([several] if isinstance(several, str) else several)]
-    elif data_files is None:
-        data_files = f'{source}/**/*.parquet'
-    patterns = [data_files] if isinstance(data_files, str) else data_files
+    patterns = listed(data_files or f'{source}/**/*.parquet')
+    files = {file for pattern in patterns for file in glob(pattern, recursive=True)}
     bad = []
-    for file in sorted({file for pattern in patterns for file in glob(pattern, recursive=True)}):
+    for file in sorted(files):
         try:
             pyarrow.parquet.read_schema(file)
         except (OSError, pyarrow.ArrowException):
             bad.append(repr(file))
     return f'; it cannot read {shorten(bad)}: copy or write them again' if bad else ''
+
+
+def listed(data_files: str | Sequence[str] | dict) -> list[str]:
+    """The patterns of ``data_files`` of ``load_dataset``: one, several, or those of splits."""
+    if isinstance(data_files, str):
+        return [data_files]
+    parts = data_files.values() if isinstance(data_files, dict) else data_files
+    return [pattern for part in parts for pattern in listed(part)]

@@ -45,7 +45,7 @@ class LoadImage(LoadImageFromFile):
         **kwargs: Those of mmcv's; ``imdecode_backend`` is ``'pillow'``.
 
     Raises:
-        ValueError: an image cannot be decoded, and no more may be passed over; or it has more
+        UserError: an image cannot be decoded, and no more may be passed over; or it has more
             pixels than allowed, or values of 32 bits, which no backend turns into colours.
         FileNotFoundError: the file does not exist.
     """
@@ -94,14 +94,17 @@ class LoadImage(LoadImageFromFile):
     def load(self, path: str, content: bytes) -> np.ndarray:
         """The image in the file (H, W, 3), in BGR."""
         mode = self.mode_for_opencv(content)
-        image = None if mode == 'F' else mmcv.imfrombytes(
-            content, flag=self.color_type, backend='cv2' if mode else self.imdecode_backend)
+        backend = 'cv2' if mode else self.imdecode_backend
+        image = None
+        if mode != 'F':
+            image = mmcv.imfrombytes(content, flag=self.color_type, backend=backend)
         if image is None and mode:
-            is_wide = mode in ('F', 'I')
+            bits, right = '', 'PNG'
+            if mode in ('F', 'I'):
+                bits, right = ' (32 bits a channel)', '8 or 16 bits'
             raise RefusedImageError(
-                f"the image '{path}' has Pillow's mode '{mode}'"
-                f"{' (32 bits a channel)' if is_wide else ''}, which OpenCV {cv2.__version__} does "
-                f"not turn into colours: convert it to {'8 or 16 bits' if is_wide else 'PNG'}")
+                f"the image '{path}' has Pillow's mode '{mode}'{bits}, which OpenCV "
+                f'{cv2.__version__} does not turn into colours: convert it to {right}')
         if image is None:
             raise OSError('OpenCV does not read it')
         return image.astype(np.float32) if self.to_float32 else image
@@ -154,9 +157,13 @@ def describe_size(path: str, error: Image.DecompressionBombError) -> str:
             f"dict(type='vit_plugin.LoadImage', max_pixels={pixels})")
 
 
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an image: 1 is upright, from 5 on height and width are exchanged."""
+    return image.getexif().get(0x0112, 1)  # EXIF 2.3, table 4
+
+
 def read_size(path: str) -> tuple[int, int]:
-    """Width and height of an image as it is loaded, i.e. turned as its EXIF tag says."""
+    """(width, height) of an image as it is loaded, turned as its EXIF orientation says."""
     with pixel_limit(float('inf')), Image.open(path) as image:
         width, height = image.size
-        is_turned = image.getexif().get(0x0112, 1) >= 5  # EXIF 2.3, table 4: orientation
-    return (height, width) if is_turned else (width, height)
+        return (height, width) if orientation(image) >= 5 else (width, height)

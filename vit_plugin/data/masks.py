@@ -3,13 +3,13 @@
 They need mmdet. mmdet's ``BitmapMasks`` writes all masks of an image anew in each of these steps.
 """
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import mmcv
 import numpy as np
 from mmdet.datasets.transforms import LoadAnnotations as StockLoadAnnotations
-from mmdet.structures.bbox import HorizontalBoxes, get_box_type
+from mmdet.structures.bbox import BaseBoxes, HorizontalBoxes, get_box_type
 from mmdet.structures.mask import BitmapMasks
 from pycocotools import mask as coco_mask
 
@@ -38,7 +38,7 @@ class LazyMasks(BitmapMasks):
     Args:
         parts: One for each object.
         rows: For each row of the masks, that of the source; `OUTSIDE` gives zeros.
-        columns: Likewise.
+        columns: For each column of the masks, that of the source.
     """
 
     def __init__(self, parts: Sequence[Part], rows: np.ndarray, columns: np.ndarray) -> None:
@@ -65,7 +65,7 @@ class LazyMasks(BitmapMasks):
         self.masks = masks
 
     def locate(self, part: Part) -> list[tuple[int, np.ndarray]]:
-        """The first row that shows the part, and which of its rows are shown; and columns."""
+        """For rows and columns: the first one that shows the part, and those of the part shown."""
         found = []
         for source, start, size in ((self.rows, part.top, part.pixels.shape[1]),
                                     (self.columns, part.left, part.pixels.shape[0])):
@@ -74,7 +74,7 @@ class LazyMasks(BitmapMasks):
             found.append((first, source[first:first + len(shown)] - start))
         return found
 
-    def get_bboxes(self, dst_type: Any = 'hbox') -> Any:
+    def get_bboxes(self, dst_type: str | type = 'hbox') -> BaseBoxes:
         """The boxes around the masks, zeros for empty ones."""
         if get_box_type(dst_type)[1] is not HorizontalBoxes:
             return super().get_bboxes(dst_type)
@@ -94,8 +94,7 @@ class LazyMasks(BitmapMasks):
         """To (height, width)."""
         if interpolation != 'nearest':
             return super().resize(out_shape, interpolation)
-        rows, columns = (mmcv.imresize(source.reshape(1, -1), (size, 1), interpolation='nearest')[0]
-                         for source, size in zip((self.rows, self.columns), out_shape))
+        rows, columns = map(resize_nearest, (self.rows, self.columns), out_shape)
         return LazyMasks(self.parts, rows, columns)
 
     def rescale(self, scale: float | tuple[int, int], interpolation: str = 'nearest'
@@ -121,11 +120,10 @@ class LazyMasks(BitmapMasks):
         """On the right and at the bottom, to (height, width)."""
         if pad_val:
             return super().pad(out_shape, pad_val)
-        rows, columns = (np.pad(source, (0, max(0, size - len(source))), constant_values=OUTSIDE)
-                         for source, size in zip((self.rows, self.columns), out_shape))
+        rows, columns = map(pad_end, (self.rows, self.columns), out_shape)
         return LazyMasks(self.parts, rows, columns)
 
-    def __getitem__(self, index: Any) -> BitmapMasks:
+    def __getitem__(self, index: np.ndarray | slice | int) -> BitmapMasks:
         """Some of the masks."""
         chosen = np.arange(len(self))[index].reshape(-1)
         return LazyMasks([self.parts[i] for i in chosen], self.rows, self.columns)
@@ -137,6 +135,16 @@ class LazyMasks(BitmapMasks):
     def cat(cls, masks: Sequence[BitmapMasks]) -> BitmapMasks:
         """All of the masks as one."""
         return BitmapMasks.cat(masks)
+
+
+def resize_nearest(source: np.ndarray, size: int) -> np.ndarray:
+    """A list of rows or columns for so many, as OpenCV resizes an image."""
+    return mmcv.imresize(source.reshape(1, -1), (size, 1), interpolation='nearest')[0]
+
+
+def pad_end(source: np.ndarray, size: int) -> np.ndarray:
+    """A list of rows or columns, padded to so many."""
+    return np.pad(source, (0, max(0, size - len(source))), constant_values=OUTSIDE)
 
 
 @TRANSFORMS.register_module()

@@ -25,17 +25,17 @@ OPEN_FILES = 64
 
 
 class PackedImages(BaseDataset):
-    """Gives each sample the content of its image."""
+    """A data set whose samples bring the content of their images."""
 
     def read(self, sample: dict) -> bytes:
         """The content of a sample's image."""
         raise NotImplementedError
 
-    def number(self, label: Any, where: str) -> int:
-        """A label as the number of its class; names are those of ``classes``.
+    def class_number(self, label: str | int, where: str) -> int:
+        """The number of a class by its name, or the number itself.
 
         Raises:
-            ValueError: there is no such class, or a name but no ``classes``.
+            UserError: there is no such class, or a name but no ``classes``.
         """
         classes = self.CLASSES or ()
         if isinstance(label, str) and label in classes:
@@ -68,7 +68,7 @@ class TarImages(PackedImages):
 
     Raises:
         FileNotFoundError: there are no such shards, for one of the patterns.
-        ValueError: a shard is truncated, empty or no tar file, or an image has no label, or one
+        UserError: a shard is truncated, empty or no tar file, or an image has no label, or one
             that is no class.
     """
 
@@ -89,9 +89,12 @@ class TarImages(PackedImages):
     def load_data_list(self) -> list[dict]:
         """The samples: where each one lies, and its label."""
         print_log(f'reading where the images of {len(self.shards)} shards lie', 'current')
-        samples = [dict(img_path=f'{path}/{name}', path=path, offset=offset, size=size,
-                        gt_label=self.number(label, f"'{path}/{name}'"))
-                   for path in self.shards for name, offset, size, label in read_index(Path(path))]
+        samples: list[dict] = []
+        for path in self.shards:
+            for name, offset, size, label in read_index(Path(path)):
+                where = f'{path}/{name}'
+                samples.append(dict(img_path=where, path=path, offset=offset, size=size,
+                                    gt_label=self.class_number(label, f"'{where}'")))
         print_log(f'{len(samples)} images', 'current')
         return samples
 
@@ -121,8 +124,8 @@ class TarImages(PackedImages):
 class ShardSampler(Sampler):
     """Shuffles shards, deals them to the processes, and shuffles the images of a few at a time.
 
-    Each process reads its own shards only, and those one after the other. All draw as many images,
-    so that some of an epoch's images may be left out or come twice; others in each epoch.
+    Each process reads its own shards only, and those one after the other. All sample as many
+    images, so that some of an epoch's images may be left out or come twice; others in each epoch.
 
     Args:
         dataset: A `TarImages`, also inside a `SeededDataset`; mmengine's runner passes it.
@@ -130,7 +133,7 @@ class ShardSampler(Sampler):
         shards_at_once: Images of so many shards are mixed.
 
     Raises:
-        ValueError: there are fewer shards than processes, or it is another data set.
+        UserError: there are fewer shards than processes, or it is another data set.
     """
 
     def __init__(self, dataset: Any, seed: int | None = None, shards_at_once: int = 8) -> None:

@@ -9,7 +9,7 @@ from mmseg.datasets import transforms as stock
 
 from vit_plugin.registry import TRANSFORMS
 
-from .common import RAMP, to_planes
+from .pixels import RAMP, to_planes
 
 
 @TRANSFORMS.register_module()
@@ -18,21 +18,21 @@ class RandomCropWithLabels(stock.RandomCrop):
 
     @cache_randomness
     def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
-        """Draw boxes (top, bottom, left, right) until no label takes more than its share."""
+        """Sample boxes (top, bottom, left, right) until no label takes more than its share."""
         image, labels = results['img'], results['gt_seg_map']
         if self.cat_max_ratio >= 1 or labels.dtype != np.uint8:
             return super().crop_bbox(results)
         for _ in range(10):
-            box = self.draw_box(image.shape)
+            box = self.sample_box(image.shape)
             part = np.ascontiguousarray(self.crop(labels, box))
             counts = cv2.calcHist([part], [0], None, [256], [0, 256]).ravel()
             if 0 <= self.ignore_index < 256:
                 counts[self.ignore_index] = 0
             if (counts > 0).sum() > 1 and counts.max() / counts.sum() < self.cat_max_ratio:
                 return box
-        return self.draw_box(image.shape)
+        return self.sample_box(image.shape)
 
-    def draw_box(self, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    def sample_box(self, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """A box in an image of this shape."""
         height, width = self.crop_size
         top = np.random.randint(0, max(shape[0] - height, 0) + 1)

@@ -1,4 +1,4 @@
-"""Where the images of a tar shard lie."""
+"""Index of the images in a tar shard: name, place, size and label."""
 import json
 import tarfile
 from pathlib import Path
@@ -17,7 +17,7 @@ def read_index(shard: Path) -> list[Entry]:
     """The images of a shard, from its index file if that is of this very shard.
 
     Raises:
-        ValueError: see `build_index`.
+        UserError: see `build_index`.
     """
     path = shard.with_name(shard.name + INDEX)
     stamp = [shard.stat().st_size, shard.stat().st_mtime_ns]
@@ -42,7 +42,7 @@ def build_index(shard: Path) -> list[Entry]:
     """Read the names of all members and the content of the labels.
 
     Raises:
-        ValueError: the shard is truncated, empty or no tar file; or an image has no label
+        UserError: the shard is truncated, empty or no tar file; or an image has no label
             (``.cls``, a number or a name as text), or a label has no image, or a key comes twice.
     """
     images: dict[str, tuple[str, int, int]] = {}

@@ -189,7 +189,7 @@ def encoding_for(losses: Sequence[Distillation], width: int) -> Encoding:
 
 def find_draws(data_samples: Any, batch: int) -> tuple[list[Any], int]:
     """Which drawings of the data set a batch has, and the size of the data set."""
-    draws = [sample.get('draw') for sample in data_samples or ()]
+    draws = [sample.get('sample_key') for sample in data_samples or ()]
     if len(draws) != batch or None in draws:
         raise UserError(
             'store= keeps what the teacher says of each sample of the data set, but which samples '

@@ -44,7 +44,7 @@ class AtomicCheckpointHook(CheckpointHook):
             checkpoints are local files.
 
     Raises:
-        ValueError: mmengine's has no such argument.
+        UserError: mmengine's has no such argument.
     """
 
     max_keep_ckpts: int
@@ -63,7 +63,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.gradients: dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the pending gradients."""
+        """Keep the checkpoint's pending gradients until training begins."""
         self.gradients = checkpoint.get('pending_gradients', {})
 
     def before_train(self, runner: Runner) -> None:
@@ -170,7 +170,7 @@ def numbered(folder: Path, example: str) -> list[Path]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the checksums of a checkpoint, which torch writes as a zip archive, are right."""
+    """True if the checksums of a checkpoint, which torch writes as a zip archive, are right."""
     try:
         with ZipFile(path) as archive:
             return archive.testzip() is None

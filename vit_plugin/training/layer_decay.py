@@ -1,4 +1,5 @@
 """Layer-wise learning-rate decay."""
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -20,6 +21,9 @@ STOCK_KEYS = ('decay_rate', 'num_layers', 'decay_type')
 
 # What FSDP, torch.compile and activation checkpointing put into the names of parameters.
 WRAPPERS = ('_fsdp_wrapped_module.', '_orig_mod.', '_checkpoint_wrapped_module.')
+
+# Name of a parameter, prefix of the backbone -> its depth and the number of depths.
+DepthOf = Callable[[str, str], tuple[int, int]]
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -56,10 +60,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             weight decay; their ``lr_mult`` multiplies the rate of the table.
 
     Raises:
-        ValueError: ``layer_decay_rate`` or ``lr`` is missing or out of range, ``paramwise_cfg``
+        UserError: ``layer_decay_rate`` or ``lr`` is missing or out of range, ``paramwise_cfg``
             has another key, or the model has no backbone with ``get_layer_depth``.
     """
 
+    base_lr: float
     paramwise_cfg: dict[str, Any]
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -96,7 +101,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             merged.setdefault(settings, dict(group, params=[]))['params'] += parameters
         params += merged.values()
 
-    def add_settings(self, group: dict[str, Any], name: str, depth_of: Any) -> None:
+    def add_settings(self, group: dict[str, Any], name: str, depth_of: DepthOf) -> None:
         """Set the learning rate and, where no rule of mmengine did, the weight decay."""
         for wrapper in WRAPPERS:
             name = name.replace(wrapper, '')
@@ -121,12 +126,13 @@ def check_keys(paramwise_cfg: dict[str, Any]) -> None:
             raise UserError(f'{given}, which this constructor does not read{near}')
 
 
-def find_layer_depth(model: nn.Module) -> Any:
-    """The backbone's ``get_layer_depth``, or raise `ValueError`."""
-    backbone: Any = getattr(model, 'backbone', None)
-    if not hasattr(backbone, 'get_layer_depth'):
+def find_layer_depth(model: nn.Module) -> DepthOf:
+    """The backbone's ``get_layer_depth``, or raise `UserError`."""
+    backbone = getattr(model, 'backbone', None)
+    depth_of = getattr(backbone, 'get_layer_depth', None)
+    if depth_of is None:
         raise UserError(
             'layer-wise learning-rate decay needs a model whose backbone has '
             f'get_layer_depth(param_name, prefix), got {type(model).__name__} with '
             f'backbone={type(backbone).__name__}')
-    return backbone.get_layer_depth
+    return depth_of

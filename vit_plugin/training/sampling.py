@@ -17,8 +17,8 @@ from vit_plugin.registry import DATA_SAMPLERS, DATASETS
 from .seeding import seed_generators
 
 
-class Draw(NamedTuple):
-    """One drawing of a sample: all that its augmentation depends on."""
+class SampleKey(NamedTuple):
+    """All that the augmentation of a sample depends on."""
 
     seed: int
     epoch: int
@@ -28,14 +28,14 @@ class Draw(NamedTuple):
 
 @DATA_SAMPLERS.register_module()
 class SeededSampler(Sampler):
-    """Another sampler's indices as `Draw`, for `SeededDataset`.
+    """Another sampler's indices as `SampleKey`, for `SeededDataset`.
 
     Args:
         dataset: The data set; mmengine's runner passes it.
         seed: The run's seed; mmengine's runner passes it.
         sampler: Config of the sampler, e.g. ``dict(type='DefaultSampler', shuffle=True)``,
-            ``InfiniteSampler`` or mmpretrain's ``RepeatAugSampler``. The repeats of an image
-            that the latter draws get different augmentation.
+            ``InfiniteSampler`` or mmpretrain's ``RepeatAugSampler``, whose repeats of an image get
+            different augmentation.
     """
 
     def __init__(self, dataset: Dataset, sampler: dict, seed: int | None = None) -> None:
@@ -49,12 +49,12 @@ class SeededSampler(Sampler):
         if hasattr(self.sampler, 'skip'):  # how mmengine asks whether the stream is endless
             self.skip = self.advance
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SampleKey]:
         start, self.start = self.start, 0
         for i, index in islice(enumerate(self.sampler), start, None):
-            position = i * self.world_size + self.rank  # in what all processes draw together
-            yield Draw(self.sampler.seed, self.epoch + position // self.size, index,
-                       position % self.num_repeats)
+            position = i * self.world_size + self.rank  # among the samples of all processes
+            yield SampleKey(self.sampler.seed, self.epoch + position // self.size, index,
+                            position % self.num_repeats)
 
     def __len__(self) -> int:
         return len(self.sampler)
@@ -66,7 +66,7 @@ class SeededSampler(Sampler):
 
     def set_seed(self, seed: int | None) -> None:
         """Begin again with a seed: a run that is resumed gets it from its checkpoint."""
-        dataset: Any = self.dataset
+        dataset = self.dataset
         if isinstance(dataset, SeededDataset):
             dataset = dataset.dataset  # of which the sampler may ask more
         self.sampler = DATA_SAMPLERS.build(
@@ -81,8 +81,8 @@ class SeededSampler(Sampler):
 class SkipBatchSampler(Sampler):
     """Another batch sampler, which `SeedHook` can start in the middle of an epoch.
 
-    Which samples are in a batch may depend on anything that is drawn: batches are made and passed
-    over, without loading a sample.
+    The samples of a batch may depend on anything random: batches are made and passed over, without
+    loading a sample.
 
     Args:
         sampler: The sampler; mmengine's runner passes it.
@@ -110,17 +110,17 @@ class SkipBatchSampler(Sampler):
 
 @DATASETS.register_module()
 class SeededDataset(Dataset):
-    """Another data set; for each `Draw`, ``random``, NumPy and torch (CPU) are seeded by it.
+    """Another data set; each `SampleKey` seeds ``random``, NumPy and torch (CPU).
 
     Give its loader a `SeededSampler`. Works with the transforms of any toolkit. What they pack as
-    ``data_samples`` tells which drawing it is: ``draw``, of ``num_samples`` samples.
+    ``data_samples`` brings its key along: ``sample_key``, of ``num_samples`` samples.
 
     Args:
         dataset: Config of the data set, or the data set.
         **misplaced: Nothing; what belongs to the config of the data set is named in an error.
 
     Raises:
-        ValueError: there are other arguments.
+        UserError: there are other arguments.
     """
 
     def __init__(self, dataset: Any, **misplaced: Any) -> None:
@@ -130,22 +130,22 @@ class SeededDataset(Dataset):
                             'dict(...)))')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
-    def __getitem__(self, draw: Draw) -> Any:
-        if not isinstance(draw, Draw):
-            raise UserError(f'SeededDataset takes a Draw, got {draw!r}: its loader needs '
+    def __getitem__(self, key: SampleKey) -> Any:
+        if not isinstance(key, SampleKey):
+            raise UserError(f'SeededDataset takes a SampleKey, got {key!r}: its loader needs '
                             "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
-        seed_generators(*draw, devices=False)
-        item = self.dataset[draw.sample]
+        seed_generators(*key, devices=False)
+        item = self.dataset[key.sample]
         if isinstance(item, dict) and isinstance(item.get('data_samples'), BaseDataElement):
-            item['data_samples'].set_metainfo(dict(draw=draw, num_samples=len(self)))
+            item['data_samples'].set_metainfo(dict(sample_key=key, num_samples=len(self)))
         return item
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def get_data_info(self, draw: Draw) -> dict:
+    def get_data_info(self, key: SampleKey) -> dict:
         """The data set's entry of a sample, before it is loaded."""
-        return self.dataset.get_data_info(draw.sample)
+        return self.dataset.get_data_info(key.sample)
 
     @property
     def metainfo(self) -> dict:

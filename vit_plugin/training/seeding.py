@@ -49,19 +49,19 @@ class SeedHook(Hook):
                 loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take how far the epoch was that the checkpoint lies in."""
+        """Read the progress within the checkpoint's epoch."""
         self.progress = epoch_progress(checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add how far the epoch is that the checkpoint lies in."""
+        """Add the progress within the checkpoint's epoch."""
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
-            meta = checkpoint['meta']
-            within = meta['epoch'] == self.epoch  # else it is finished
-            checkpoint['epoch_progress'] = dict(done=meta['iter'] - self.start if within else 0,
-                                                length=len(runner.train_dataloader))
+            meta, done = checkpoint['meta'], 0
+            if meta['epoch'] == self.epoch:  # else it is finished
+                done = meta['iter'] - self.start
+            checkpoint['epoch_progress'] = dict(done=done, length=len(runner.train_dataloader))
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Pass over what was drawn of this epoch before a checkpoint in the middle of it."""
+        """Pass over the samples of this epoch that a checkpoint in the middle of it has seen."""
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             done = self.iterations_done(runner)
             self.epoch, self.start = runner.epoch, runner.iter - done
@@ -69,7 +69,7 @@ class SeedHook(Hook):
                 pass_over(runner, done)
 
     def iterations_done(self, runner: Runner) -> int:
-        """How many iterations of the epoch that begins were done before the checkpoint."""
+        """Iterations of the epoch that begins which were done before the checkpoint."""
         progress, self.progress = self.progress, dict(done=0)
         length = len(runner.train_dataloader)
         if runner.iter == 0 or progress.get('done') == 0:
@@ -92,7 +92,7 @@ class SeedHook(Hook):
 
 
 def epoch_progress(checkpoint: dict) -> dict[str, int]:
-    """How many iterations of its epoch were ``done``, and its ``length``; empty if not known."""
+    """Iterations ``done`` of a checkpoint's epoch, and its ``length``; empty if not known."""
     if 'epoch_progress' in checkpoint:
         return checkpoint['epoch_progress']
     # Earlier versions did not store it; it follows from what mmengine plans for the whole run.

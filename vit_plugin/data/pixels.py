@@ -1,4 +1,4 @@
-"""Fast transforms that all toolkits share; needs mmcv."""
+"""Flips, channels in planes and tables of pixel values, for all toolkits; needs mmcv."""
 import cv2
 import numpy as np
 from mmcv.transforms import RandomFlip as StockFlip
@@ -12,10 +12,7 @@ RAMP = np.arange(256, dtype=np.uint8).reshape(1, 256)
 
 
 def to_planes(image: np.ndarray) -> np.ndarray:
-    """The same image (H, W, C), with each channel in one piece; the toolkits' packing needs that.
-
-    They make such an image of (C, H, W) without a copy.
-    """
+    """An image (H, W, C) stored channel by channel, which toolkits pack to (C, H, W) uncopied."""
     if image.ndim != 3 or image.dtype != np.uint8:
         return image
     planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
