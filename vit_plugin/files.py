@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 from vit_plugin.errors import UserError
 
@@ -37,6 +38,15 @@ def list_files(folder: str | Path) -> Listing:
                     elif entry.is_symlink():
                         found.broken.append(path)
     return Listing(*map(sorted, found))
+
+
+def is_whole_archive(path: str | Path) -> bool:
+    """True if the checksums of a zip archive, as torch writes checkpoints, are right."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except BadZipFile:
+        return False
 
 
 def check_new(path: str | Path) -> None:

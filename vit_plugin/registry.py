@@ -4,6 +4,7 @@ mmengine imports this file by itself when it meets ``type='vit_plugin.X'``, so a
 mmpretrain, mmdet or mmseg config needs no ``custom_imports``.
 """
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
@@ -25,8 +26,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.training.data_time': 'cv2',
     'vit_plugin.training.sampling': 'cv2',
     'vit_plugin.training.seeding': 'cv2',
-    'vit_plugin.checks.annotations': None,
-    'vit_plugin.checks.labels': 'cv2',
+    'vit_plugin.checks.transforms': None,
     'vit_plugin.checks.hook': 'cv2',
     'vit_plugin.data.loading': 'mmcv',
     'vit_plugin.data.pixels': 'mmcv',
@@ -107,3 +107,35 @@ DATA_SAMPLERS = PluginRegistry(
     'data sampler', parent=mmengine_registry.DATA_SAMPLERS, scope='vit_plugin')
 TRANSFORMS = PluginRegistry('transform', parent=mmengine_registry.TRANSFORMS, scope='vit_plugin')
 METRICS = PluginRegistry('metric', parent=mmengine_registry.METRICS, scope='vit_plugin')
+
+
+def missing_type(name: str, scope: str | None, registry: str) -> str:
+    """The message for a ``type`` that is in no registry of a kind, with names that come close."""
+    known = []
+    for owner, classes in registered(registry, scope):
+        prefix = f'{owner}.' if owner == 'vit_plugin' != scope else ''
+        known += [prefix + key for key in classes]
+    return (f"the config asks for type='{name}', but there is no such {registry}"
+            + did_you_mean(name, known, without_scope))
+
+
+def registered(kind: str | None = None,
+               scope: str | None = None) -> Iterator[tuple[str | None, dict[str, type]]]:
+    """(scope, name -> class) of mmengine's registries, the plugin's and those of a scope.
+
+    Args:
+        kind: ``'model'``, ``'hook'`` ...; None for all.
+        scope: That of a toolkit; importing them all would take long.
+    """
+    for root in vars(mmengine_registry).values():
+        if isinstance(root, Registry) and kind in (None, root.name):
+            yield root.scope, root.module_dict
+            for child in list(root.children.values()):  # an import may add some
+                if child.scope in (scope, 'vit_plugin'):
+                    child.import_from_location()
+                    yield child.scope, child.module_dict
+
+
+def without_scope(name: str) -> str:
+    """``'vit_plugin.DeiT'`` -> ``'deit'``."""
+    return name.rsplit('.', 1)[-1].lower()

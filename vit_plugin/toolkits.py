@@ -34,10 +34,7 @@ def import_toolkit(name: str) -> ModuleType:
 
 
 def missing_library(error: ModuleNotFoundError) -> str | None:
-    """That a library is not installed, and what brings it, without the full stop.
-
-    None for a module of an installed library, and for one that the plugin does not know.
-    """
+    """Install hint for a known missing library, without the full stop, else None."""
     if error.name not in EXTRAS:
         return None
     return f'{error.name} is needed and not installed: {how_to_install(EXTRAS[error.name])}'
@@ -59,7 +56,7 @@ def how_to_install(extra: str) -> str:
 
 
 def is_installed(distribution: str) -> bool:
-    """Whether pip knows it."""
+    """True if pip knows the distribution."""
     try:
         metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -83,3 +80,10 @@ def data_sets(dataset: Any) -> Iterator[Any]:
         part = dataset.get if isinstance(dataset, dict) else partial(getattr, dataset)
         for inner in (part('dataset', None), *(part('datasets', None) or ())):
             yield from data_sets(inner)
+
+
+def innermost(dataset: Any) -> Iterator[Any]:
+    """The data sets within wrappers, or the data set itself."""
+    for part in data_sets(dataset):
+        if not getattr(part, 'dataset', None) and not getattr(part, 'datasets', None):
+            yield part

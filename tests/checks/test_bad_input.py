@@ -21,7 +21,7 @@ from tests.cli.test_inference import DETECTION, SEGMENTATION
 from tests.conftest import ROOT
 from tests.shrink import shrunk
 from tests.test_configs_dense import build
-from vit_plugin.checks.annotations import CheckLabels
+from vit_plugin.checks.transforms import CheckLabels
 
 
 def one_step(cfg: Config) -> None:

@@ -11,7 +11,8 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from tests.conftest import SIZE
-from vit_plugin.checks.labels import LabelCheckHook
+from vit_plugin.checks.findings import raise_and_log
+from vit_plugin.checks.label_maps import check_label_maps
 
 # The README's own data, and one of mmseg's.
 OWN = dict(type='BaseSegDataset', img_suffix='.jpg', seg_map_suffix='.png', metainfo=dict(
@@ -71,7 +72,7 @@ def test_maps_of_nothing(kind: str, maps: list[np.ndarray], values: str, ade: Pa
     dataset = build(kind, write_maps(ade, tmp_path / 'maps', *maps))
     with pytest.raises(ValueError, match=r'all pixels of all 4 label maps are ignored.*/'
                                          rf"annotations/0\.png'; 4 of .* values {values}") as error:
-        LabelCheckHook().check(dataset)
+        raise_and_log(check_label_maps(dataset))
     assert ('0 is no label and 1 the first class' in str(error.value)) == (
         kind not in ('own, 0 is a class', 'Cityscapes'))
 
@@ -81,7 +82,7 @@ def test_maps_of_nothing(kind: str, maps: list[np.ndarray], values: str, ade: Pa
 def test_wrapped_data_sets(wrap: Callable[[object], object], ade: Path, tmp_path: Path) -> None:
     dataset = build('own', write_maps(ade, tmp_path / 'maps', half(0, 255)))
     with pytest.raises(ValueError, match='all 4 label maps are ignored'):
-        LabelCheckHook().check(wrap(dataset))
+        raise_and_log(check_label_maps(wrap(dataset)))
 
 
 def test_loading_within_test_time_augmentation(ade: Path, tmp_path: Path) -> None:
@@ -90,23 +91,23 @@ def test_loading_within_test_time_augmentation(ade: Path, tmp_path: Path) -> Non
     dataset.pipeline = Compose([dict(type='TestTimeAug', transforms=[[load], [
         dict(type='mmseg.PackSegInputs')]])])
     with pytest.raises(ValueError, match='all 4 label maps are ignored'):
-        LabelCheckHook().check(dataset)
+        raise_and_log(check_label_maps(dataset))
 
 
 def test_one_map_with_labels_is_enough(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:
     """Also one that is not among those which are looked at first."""
     none, some = half(0, 255), half(1, 2)
     dataset = build('own', write_maps(ade, tmp_path / 'maps', none, some, none, none))
-    LabelCheckHook(num_maps=2).check(dataset)
+    raise_and_log(check_label_maps(dataset, num_maps=2))
     assert "100.0 % of the pixels are ignored in 2 of 4 label maps" in said()
-    LabelCheckHook().check(dataset)
+    raise_and_log(check_label_maps(dataset))
     assert "75.0 % of the pixels are ignored in 4 of 4 label maps" in said()
 
 
 def test_a_single_class_is_warned_of(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:
     """A mask of 0 and 255 where 0 is a class: nothing but background is learnt."""
     dataset = build('own, 0 is a class', write_maps(ade, tmp_path / 'maps', half(0, 255)))
-    LabelCheckHook().check(dataset)
+    raise_and_log(check_label_maps(dataset))
     assert "WARNING - all labelled pixels of these 4 label maps are of one class, 'background'" \
         in said()
     assert 'values [0, 255]' in said()
@@ -115,17 +116,18 @@ def test_a_single_class_is_warned_of(ade: Path, tmp_path: Path, said: Callable[[
 def test_images_of_another_ending_are_named(ade: Path, tmp_path: Path,
                                             said: Callable[[], str]) -> None:
     folder = write_maps(ade, tmp_path / 'maps', half(1, 2))
-    LabelCheckHook().check(build('ADE20K', folder))
+    raise_and_log(check_label_maps(build('ADE20K', folder)))
     assert 'passed over' not in said()
     (folder / 'images/0.jpg').rename(folder / 'images/0.JPG')
     (folder / 'images/1.jpg').rename(folder / 'images/1.jpeg')
-    LabelCheckHook().check(build('ADE20K', folder))
+    raise_and_log(check_label_maps(build('ADE20K', folder)))
     assert ("maps/images': 2 files are passed over: 0.JPG, 1.jpeg. img_suffix='.jpg' of the data "
             'set says') in said()
 
 
 def test_data_without_maps_passes(image_folder: Path) -> None:
     from mmpretrain.registry import DATASETS
-    LabelCheckHook().check(DATASETS.build(dict(
+    dataset = DATASETS.build(dict(
         type='vit_plugin.ImageFolder', data_root=str(image_folder),
-        pipeline=[dict(type='vit_plugin.LoadImage')])))
+        pipeline=[dict(type='vit_plugin.LoadImage')]))
+    assert check_label_maps(dataset) == []

@@ -1,5 +1,4 @@
 """Every way a first hour goes wrong ends with one message that names the next step."""
-import json
 import os
 import re
 import shutil
@@ -11,18 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.hooks import LoggerHook
 from mmengine.runner import Runner
-from mmseg.datasets import LoadAnnotations
-from PIL import Image
 
 from tests.conftest import ROOT
 from tests.test_configs_dense import build
 from tests.tool_runs import Run
-from vit_plugin.checks.annotations import CheckLabels
 from vit_plugin.cli import messages
 from vit_plugin.cli.train import set_amp
 
@@ -32,7 +26,7 @@ from vit_plugin.cli.train import set_amp
     ('model.type=ImageClasifier', "no such model. Did you mean 'ImageClassifier'"),
     ('optim_wrapper.optimizer.type=AdmW', "no such optimizer. Did you mean 'AdamW'"),
     ('optim_wrapper.optimizer.lrr=1', "unexpected keyword argument 'lrr'. Did you mean 'lr'"),
-    ('train_dataloader.batchsize=1', "'batchsize'. Did you mean 'batch_size'"),
+    ('train_dataloader.batchsize=1', "unexpected keyword argument 'batchsize'"),
     ('train_dataloader=3', 'train_dataloader must be a dict, got 3'),
     ('optim_wrapper=None', 'the config has no optim_wrapper'),
     ('train_dataloder.batch_size=1', "no setting 'train_dataloder'. Did you mean 'train_datal"),
@@ -46,35 +40,11 @@ from vit_plugin.cli.train import set_amp
 ])
 def test_config_and_options(option: str, message: str, stopped: Run, config: Path, work: Path,
                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('mmengine.optim.optimizer.amp_optimizer_wrapper.is_cuda_available', bool)
+    monkeypatch.setattr('vit_plugin.checks.settings.get_device', lambda: 'cpu')
     said = stopped('train', config, '--work-dir', work, '--cfg-options', option)
     assert said.strip().startswith('Error: ')
     assert re.search(message, said), said
     assert said.count('Did you mean') < 2  # Python 3.13 says it too
-
-
-@pytest.mark.parametrize(('part', 'key'), [('annotations', 'area'), ('images', 'height')])
-def test_coco_file_that_mmdets_data_set_stumbles_over(part: str, key: str,
-                                                      coco: Path, tmp_path: Path) -> None:
-    content = json.loads((coco / 'annotations.json').read_text())
-    del content[part][2][key]
-    (tmp_path / 'lacking.json').write_text(json.dumps(content))
-    with pytest.raises(KeyError) as error:
-        CocoDataset(ann_file=str(tmp_path / 'lacking.json'), data_prefix=dict(img=''),
-                    metainfo=dict(classes=('grey', 'white')))
-    assert re.search(rf"without '{key}'.*vit_plugin\.CocoDataset.*vit_plugin\.CocoMetric",
-                     messages.explain(error.value))
-
-
-def test_label_map_over_pillows_limit(tmp_path: Path,
-                                      monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 500)
-    Image.new('L', (40, 40)).save(tmp_path / 'map.png')
-    results = dict(seg_map_path=str(tmp_path / 'map.png'), reduce_zero_label=False, seg_fields=[])
-    with pytest.raises(Image.DecompressionBombError) as error:
-        LoadAnnotations()(dict(results))
-    assert "label maps with imdecode_backend='cv2'" in messages.explain(error.value)
-    CheckLabels(1)(LoadAnnotations(imdecode_backend='cv2')(results))
 
 
 def test_settings_that_change_nothing_are_warned_of(
@@ -230,7 +200,6 @@ def test_errors_of_libraries() -> None:
             file.write(b'0')
     for cause, message in [
             (lambda: torch.empty(1 << 50), 'out of memory.*batch_size=N.*--amp.*with_cp=True'),
-            (lambda: F.cross_entropy(torch.zeros(1, 3), torch.tensor([7])), 'a label does not fit'),
             (full_disk, 'the disk is full'),
             (lambda: torch.save(torch.zeros(10**5), '/dev/full'), 'the disk is full'),
             (Path('/absent/a.json').read_text, "there is no '/absent/a.json'.*--data-root"),

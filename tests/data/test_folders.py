@@ -46,7 +46,7 @@ def test_both_layouts_of_imagenet(imagenet: Path, tmp_path: Path) -> None:
 
 
 def test_wrong_data_root_and_empty_classes(image_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no folder '.*absent/train'.*--data-root"):
+    with pytest.raises(ValueError, match=r"no folder '.*absent/train'.*--data-root"):
         build('ImageNet', data_root=str(tmp_path / 'absent'), split='train')
     (tmp_path / 'nothing').mkdir()
     with pytest.raises(ValueError, match="nothing' is empty"):

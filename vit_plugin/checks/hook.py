@@ -1,15 +1,15 @@
-"""The checks as a hook, for any toolkit's own scripts."""
+"""The checks as hooks, for any toolkit's own scripts."""
+from typing import Any
+
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.registry import HOOKS
 
-from .classes import compare_classes
-from .data import check_data
-from .settings import check_settings, check_warmup
-from .weights import check_weights
+from .findings import raise_and_log
+from .label_maps import check_label_maps
+from .run import check_loaded, check_run, data_of, stage_of
 
 
 @HOOKS.register_module()
@@ -27,7 +27,7 @@ class CheckHook(Hook):
         trust_checkpoint: Run the code that the checkpoint of ``load_from`` or ``resume`` may bring.
 
     Raises:
-        ValueError: something is wrong; see above.
+        UserError: something is wrong; see above.
     """
 
     priority = 'VERY_LOW'  # others bring a loaded checkpoint into its form first
@@ -41,16 +41,10 @@ class CheckHook(Hook):
 
         mmengine's FlexibleRunner has no model before training, so nothing can be checked there.
         """
-        if self.is_checked or not isinstance(runner, Runner):
-            return
-        self.is_checked = True
-        if stage == 'train':
-            for note in check_settings(runner.cfg):
-                runner.logger.warning(note)
-            check_data(runner, 'train', 'val')
-            check_warmup(runner)
-        else:
-            check_data(runner, stage)
+        if not self.is_checked and isinstance(runner, Runner):
+            self.is_checked = True
+            label_maps = not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks)
+            raise_and_log(check_run(runner, stage, label_maps))
 
     def before_run(self, runner: Runner) -> None:
         """Check, and exchange mmengine's readers; it loads weights after this."""
@@ -61,20 +55,34 @@ class CheckHook(Hook):
         if isinstance(runner, Runner):
             self.check(runner, stage_of(runner))
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check the checkpoint, before mmengine copies its weights."""
-        if not isinstance(runner, Runner):
-            return
-        stage = stage_of(runner)
-        goes_on = stage != 'train' or bool(runner.cfg.get('resume'))
-        dataset = getattr(runner, f'{stage}_dataloader').dataset
-        compare_classes(runner, checkpoint, dataset, goes_on)
-        if goes_on:
-            check_weights(runner, checkpoint)
+        if isinstance(runner, Runner):
+            raise_and_log(check_loaded(runner, checkpoint))
 
 
-def stage_of(runner: Runner) -> str:
-    """``'train'``, ``'val'`` or ``'test'``: the runner builds an optimizer for training alone."""
-    if isinstance(runner.optim_wrapper, OptimWrapper):
-        return 'train'
-    return 'test' if isinstance(runner._test_loop, BaseLoop) else 'val'
+@HOOKS.register_module()
+class LabelCheckHook(Hook):
+    """Stops a run of mmseg before its first iteration if all pixels of a data set are ignored.
+
+    Does what `CheckHook` does with label maps (see `check_label_maps`), and in its place.
+
+    Args:
+        num_maps: How many label maps are looked at, spread evenly over the data set.
+    """
+
+    def __init__(self, num_maps: int = 20) -> None:
+        self.num_maps = num_maps
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at the data for training and validation."""
+        self.check(runner, 'train', 'val')
+
+    def before_test(self, runner: Runner) -> None:
+        """Look at the data for the test."""
+        self.check(runner, 'test')
+
+    def check(self, runner: Runner, *splits: str) -> None:
+        """Look at the data of some splits."""
+        for dataset in data_of(runner, *splits).values():
+            raise_and_log(check_label_maps(dataset, self.num_maps))

@@ -1,63 +1,204 @@
-"""Label maps as their files store them, before they become 8 bits."""
+"""Label maps of semantic segmentation: what their files store, and what mmseg reads."""
+import logging
 import os
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from vit_plugin.errors import UserError
+from vit_plugin.errors import count_passed_over
+from vit_plugin.files import list_files
+from vit_plugin.toolkits import innermost
+
+from .findings import Finding
 
 # Usual for pixels without a label in files of more than 8 bits; read as 255, which means the same.
 NO_LABEL = (-1, 65535)
 
 
-def check_depth(path: str) -> None:
-    """Refuse a label map whose values mmseg's ``LoadAnnotations`` changes, with both of them.
+def check_depth(path: str) -> list[Finding]:
+    """Error where mmseg's ``LoadAnnotations`` reads other values than a label map's file holds.
 
     Of more than 8 bits it keeps the lower ones, and Pillow stretches grey values of 2 and 4 bits
     over 0 ... 255. Files that are not on this machine's disk, or that Pillow does not know, pass.
-
-    Raises:
-        ValueError: the file holds values that are read as others.
     """
     if not os.path.isfile(path):
-        return
+        return []
     try:
         image = Image.open(path)
     except (UnidentifiedImageError, Image.DecompressionBombError):
-        return  # then another backend reads it
+        return []  # then another backend reads it
     with image:
         few = re.match(r'L;([24])', rawmode_of(image))
         if few:
             bits = int(few[1])
             read = np.unique(np.asarray(image))
             stored = read // (255 // (2**bits - 1))
+            is_changed = (stored != read) & (read != 255)
         elif image.mode == 'F' or image.mode.startswith('I'):
             bits = 16 if ';' in image.mode else 32
             stored = np.unique(np.asarray(image))
             with np.errstate(invalid='ignore'):  # of NaN
                 read = stored.astype(np.uint8)
+            is_changed = (stored != read) & ~np.isin(stored, NO_LABEL)
         else:
-            return
-    wrong = (stored != read) & (read != 255 if few else ~np.isin(stored, NO_LABEL))
-    if wrong.any():
-        raise UserError(
-            f"the label map '{path}' holds the value(s) {stored[wrong][:10].tolist()} in {bits} "
-            f'bits, which are read as {read[wrong][:10].tolist()}: save it as a grey image of 8 '
-            'bits, with 255 for pixels without a label')
+            return []
+    if not is_changed.any():
+        return []
+    return [Finding(
+        f"the label map '{path}' holds the value(s) {stored[is_changed][:10].tolist()} in {bits} "
+        f'bits, which are read as {read[is_changed][:10].tolist()}: save it as a grey image of 8 '
+        'bits, with 255 for pixels without a label')]
 
 
 def rawmode_of(image: Image.Image) -> str:
-    """How the pixels are packed in the file, in Pillow's words; empty if it does not say."""
+    """Packing of the pixels in the file, in Pillow's words; empty if it does not say."""
     tiles = getattr(image, 'tile', None)
     arguments = tiles[0][3] if tiles else ''
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def stored_values(path: str) -> list:
+def stored_values(path: str) -> list[int]:
     """The values in the file of a label map, at most ten of them; empty if Pillow cannot tell."""
     try:
         with Image.open(path) as image:
             return np.unique(np.asarray(image))[:10].tolist()
     except (OSError, Image.DecompressionBombError):
         return []
+
+
+def check_size(labels: np.ndarray, path: str, image: str | None,
+               size: tuple[int, int] | None) -> list[Finding]:
+    """Error where a label map has several channels, or another (height, width) than its image.
+
+    Args:
+        labels: The map as it was read.
+        path: Its file.
+        image: File of the image.
+        size: The image's; None if it is not known.
+    """
+    if labels.ndim != 2:
+        return [Finding(f"the label map '{path}' is a colour image, of shape {labels.shape}: it "
+                        'must have one channel, whose values are the labels')]
+    if size is not None and labels.shape != tuple(size):
+        return [Finding(f"the label map '{path}' has {labels.shape} pixels (height, width), but "
+                        f"its image '{image}' has {size}: they must be the same")]
+    return []
+
+
+def check_range(labels: np.ndarray, path: str, num_classes: int, ignore_index: int,
+                reduce_zero_label: bool) -> list[Finding]:
+    """Error where a map (H, W), as it was read, has labels that are no class."""
+    wrong = labels[(labels >= num_classes) & (labels != ignore_index)]
+    if not wrong.size:
+        return []
+    shift = int(reduce_zero_label)
+    found = (np.unique(wrong).astype(int) + shift).tolist()
+    nothing = ', with 0 for pixels without one' if shift else ''
+    return [Finding(
+        f"the label map '{path}' has the label(s) {found}, but the model has {num_classes} "
+        f'classes: {shift} ... {num_classes - 1 + shift}{nothing}, or {ignore_index}')]
+
+
+def check_label_maps(dataset: Any, num_maps: int = 20) -> list[Finding]:
+    """Look at some maps of each data set that loads label maps, and at its list of images."""
+    findings = []
+    for part in innermost(dataset):
+        load = loader_of(part)
+        if load is not None and len(part):
+            findings += check_labels_exist(part, load, num_maps)
+            findings += check_suffix(part)
+    return findings
+
+
+def check_labels_exist(dataset: Any, load: Any, num_maps: int) -> list[Finding]:
+    """Error where the maps have no labels; else a remark on the share of pixels without one.
+
+    mmseg trains on maps of nothing, with a loss of 0 and an IoU of nan. Only where those that are
+    looked at have no label, the others are read as well, up to the first label.
+
+    Args:
+        dataset: A data set of mmseg.
+        load: Its transform that loads label maps.
+        num_maps: How many are looked at, spread evenly over the data set.
+    """
+    size = len(dataset)
+    looked_at = np.unique(np.linspace(0, size - 1, min(num_maps, size)).astype(int)).tolist()
+    counts: Counter = Counter()
+    for i in looked_at:
+        labels, pixels = np.unique(load_labels(dataset, i, load), return_counts=True)
+        counts.update(dict(zip(labels.tolist(), pixels.tolist())))
+    paths = [dataset.get_data_info(i)['seg_map_path'] for i in looked_at]
+    ignore = getattr(dataset, 'ignore_index', 255)
+    found = sorted(set(counts) - {ignore})
+    if not found:
+        others = set(range(size)).difference(looked_at)
+        if not any((load_labels(dataset, i, load) != ignore).any() for i in sorted(others)):
+            return [Finding(describe_empty(dataset, paths))]
+    share = 100 * counts[ignore] / counts.total()
+    findings = [Finding(
+        f"'{os.path.dirname(paths[0])}': {share:.1f} % of the pixels are ignored in "
+        f'{len(looked_at)} of {size} label maps', logging.INFO)]
+    classes = dataset.metainfo.get('classes') or ()
+    if len(found) == 1 and len(classes) > 1:
+        name = f"'{classes[found[0]]}'" if found[0] < len(classes) else found[0]
+        findings.append(Finding(
+            f'all labelled pixels of these {len(looked_at)} label maps are of one class, {name}: '
+            f"'{paths[0]}' has the values {stored_values(paths[0])}", logging.WARNING))
+    return findings
+
+
+def check_suffix(dataset: Any) -> list[Finding]:
+    """Warning where files beside the images have another ending, which mmseg passes over."""
+    suffix, folder = getattr(dataset, 'img_suffix', None), dataset.data_prefix.get('img_path')
+    if suffix is None or dataset.ann_file or not os.path.isdir(folder or ''):
+        return []
+    read = (suffix, dataset.seg_map_suffix)  # the maps may lie there, too
+    found = list_files(folder)
+    others = [file for file in found.files if not file.endswith(read)]
+    if not others and not found.broken:
+        return []
+    return [Finding(f"'{folder}': {count_passed_over(others, found.broken)}. img_suffix='{suffix}' "
+                    'of the data set says which are read', logging.WARNING)]
+
+
+def loader_of(dataset: Any) -> Any:
+    """The transform of a data set that loads label maps; None if it has none."""
+    for step in steps(getattr(dataset, 'pipeline', None)):
+        if getattr(step, 'with_seg', False):
+            return step
+    return None
+
+
+def steps(pipeline: Any) -> Iterator[Any]:
+    """The transforms of a pipeline, also those within test-time augmentation."""
+    for step in getattr(pipeline, 'transforms', None) or ():
+        yield step
+        for branch in getattr(step, 'subroutines', None) or ():
+            yield from steps(branch)
+
+
+def load_labels(dataset: Any, index: int, load: Any) -> np.ndarray:
+    """A label map (H, W) as the model gets it, but for resizing and cropping."""
+    return load(dataset.get_data_info(index))['gt_seg_map']
+
+
+def describe_empty(dataset: Any, paths: Sequence[str]) -> str:
+    """The message on a data set without labels, with the usual cause."""
+    values = sorted({value for path in paths for value in stored_values(path)})
+    text = (f'all pixels of all {len(dataset)} label maps are ignored, so that there is nothing to '
+            f"learn. The first is '{paths[0]}'; {len(paths)} of them have the values {values[:10]}")
+    if getattr(dataset, 'reduce_zero_label', False):
+        text += ('. With reduce_zero_label=True, 0 is no label and 1 the first class; 255 is no '
+                 'label in any case')
+    else:
+        text += '. 0 is the first class; 255 is no label'
+    if getattr(dataset, 'label_map', None):
+        text += '; labels of classes that metainfo leaves out are ignored as well'
+    if values == [0, 255]:
+        text += ('. Black-and-white exports of one class have such values: save the numbers of the '
+                 'classes in their place')
+    return text

@@ -1,87 +1,91 @@
-"""Settings that have no effect, or speak against each other."""
-import inspect
+"""Settings that have no effect, speak against each other, or name what does not exist."""
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.device import get_device
+from mmengine.registry import OPTIMIZERS
 
-from vit_plugin.errors import UserError, did_you_mean
+from vit_plugin.registry import missing_type
 
-# What mmengine reads at the top of a config.
-SETTINGS = {*inspect.signature(Runner.__init__).parameters, 'runner_type', 'model_wrapper_cfg',
-            'sync_bn', 'find_unused_parameters', 'activation_checkpointing',
-            'efficient_conv_bn_eval', 'compile', 'strategy', 'tta_model', 'tta_pipeline'}
+from .findings import Finding
 
 
-def check_options(cfg: Config, options: dict[str, Any]) -> list[str]:
-    """Notes on the keys of --cfg-options that are odd; mmengine adds new settings silently.
-
-    Stops at one that nothing reads, and that comes close to one that is read.
-    """
-    notes = []
-    for option in options:
-        top, *rest = option.split('.')
-        if top not in SETTINGS and top in cfg:
-            notes.append(f"--cfg-options {option} has no effect where the config file itself uses "
-                         f"'{top}', since the file has been read: set what was made of it.")
-        elif top not in SETTINGS:
-            near = did_you_mean(top, SETTINGS)
-            if near:
-                raise UserError(f"--cfg-options {option}: there is no setting '{top}'{near}")
-            notes.append(f"--cfg-options {option}: the config has no '{top}', and mmengine reads "
-                         'no such setting.')
-        else:
-            notes += new_setting(cfg.get(top), option, rest)
-    return notes
+def check_settings(cfg: Config) -> list[Finding]:
+    """All checks of a config that need neither model nor data."""
+    return [*check_optimizer(cfg), *check_frozen(cfg), *check_crop(cfg)]
 
 
-def new_setting(part: Any, option: str, rest: list[str]) -> list[str]:
-    """Say so if a key below the top level is not in the config."""
-    for key in rest:
-        if isinstance(part, (list, tuple)) and key.isdigit() and int(key) < len(part):
-            part = part[int(key)]
-        elif isinstance(part, dict) and key in part:
-            part = part[key]
-        elif isinstance(part, dict):
-            near = did_you_mean(key, map(str, part)) or '.'
-            return [f"--cfg-options {option}: the config has no '{key}' there, so that a new "
-                    f'setting is made{near}']
-        else:
-            break
-    return []
+def check_optimizer(cfg: Config) -> list[Finding]:
+    """Error where the optimizer does not exist, or its mixed precision needs another device."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    name = (wrapper.get('optimizer') or {}).get('type')
+    findings = []
+    if isinstance(name, str):
+        with OPTIMIZERS.switch_scope_and_registry(None) as registry:
+            if registry.get(name) is None:  # mmengine does not look at it
+                findings.append(Finding(missing_type(name, None, 'optimizer')))
+    if wrapper.get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
+        findings.append(Finding(
+            'the config trains in mixed precision on a GPU (optim_wrapper.type=AmpOptimWrapper), '
+            'and torch finds none. Add --amp, which takes bfloat16 without a GPU as well'))
+    return findings
 
 
-def check_settings(cfg: Config) -> list[str]:
-    """Notes on settings that contradict each other."""
-    notes = []
+def check_frozen(cfg: Config) -> list[Finding]:
+    """Warning where layers are frozen that have random weights."""
     model = cfg.get('model') or {}
     backbone = model.get('backbone') or {}
     frozen = backbone.get('frozen_stages')
     weights = (backbone.get('init_cfg') or model.get('init_cfg') or model.get('pretrained')
                or cfg.get('load_from'))
-    if isinstance(frozen, int) and frozen >= 0 and not weights:
-        notes.append(f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
-                     'model.backbone.init_cfg nor load_from names others: set it to -1.')
-    size = (model.get('data_preprocessor') or {}).get('size')
+    if not isinstance(frozen, int) or frozen < 0 or weights:
+        return []
+    return [Finding(
+        f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
+        'model.backbone.init_cfg nor load_from names others: set it to -1.', logging.WARNING)]
+
+
+def check_crop(cfg: Config) -> list[Finding]:
+    """Warning where images are cropped to one size and padded to another."""
+    size = ((cfg.get('model') or {}).get('data_preprocessor') or {}).get('size')
     place, dataset = 'dataset', (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in dataset:  # a wrapper
         place, dataset = f'{place}.dataset', dataset['dataset']
+    findings = []
     for i, step in enumerate(dataset.get('pipeline') or []):
         crop = step.get('crop_size')
         if isinstance(size, Sequence) and isinstance(crop, Sequence) and [*crop] != [*size]:
-            notes.append(f'train_dataloader.{place}.pipeline.{i}.crop_size={tuple(crop)}, but '
-                         f'model.data_preprocessor.size={tuple(size)} pads to that: set both.')
-    return notes
+            findings.append(Finding(
+                f'train_dataloader.{place}.pipeline.{i}.crop_size={tuple(crop)}, but '
+                f'model.data_preprocessor.size={tuple(size)} pads to that: set both.',
+                logging.WARNING))
+    return findings
 
 
-def check_warmup(runner: Runner) -> None:
-    """Warn if training ends before its warm-up does."""
-    schedulers = runner.cfg.get('param_scheduler') or []
-    for i, scheduler in enumerate(schedulers if isinstance(schedulers, list) else [schedulers]):
-        if scheduler.get('type') == 'LinearLR' and not scheduler.get('by_epoch', True) \
-                and scheduler.get('end', 0) > runner.max_iters:
-            runner.logger.warning(
-                f'the whole training has {runner.max_iters} iterations, and the learning rate '
-                f'rises for {scheduler.end} of them: it stays too low. Shorten the warm-up: '
-                f'--cfg-options param_scheduler.{i}.end=N')
+def check_schedule(cfg: Config, max_epochs: int, max_iters: int) -> list[Finding]:
+    """Compare the schedules of the learning rate with the length of the training.
+
+    An error where one ends before it begins, a warning where the training ends in the warm-up.
+    """
+    schedulers: Any = cfg.get('param_scheduler') or []
+    if not isinstance(schedulers, list):
+        schedulers = [schedulers]
+    findings = []
+    for i, scheduler in enumerate(schedulers):
+        by_epoch = scheduler.get('by_epoch', True)
+        length = max_epochs if by_epoch else max_iters
+        begin, end = scheduler.get('begin', 0), scheduler.get('end', length)
+        if end <= begin:
+            findings.append(Finding(
+                f'the training has {length} {"epochs" if by_epoch else "iterations"}, and is not '
+                f'longer than its warm-up: param_scheduler.{i} begins at {begin} and ends at '
+                f'{end}. Shorten the warm-up as well: --cfg-options param_scheduler.0.end=1 '
+                'param_scheduler.1.begin=1, for a training of 2 or more'))
+        elif scheduler.get('type') == 'LinearLR' and not by_epoch and end > max_iters:
+            findings.append(Finding(
+                f'the whole training has {max_iters} iterations, and the learning rate rises for '
+                f'{end} of them: it stays too low. Shorten the warm-up: --cfg-options '
+                f'param_scheduler.{i}.end=N', logging.WARNING))
+    return findings

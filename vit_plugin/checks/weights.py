@@ -1,56 +1,90 @@
-"""Whether a checkpoint fits the model and the optimizer that go on from it."""
+"""Checkpoints: whole files, and of the model and the optimizer that go on from them."""
 import re
+from pathlib import Path
+from typing import Any
 
-from mmengine.runner import Runner
+from torch import nn
 from torch.optim import Optimizer
 
 from vit_plugin.checkpoints import CheckpointError
-from vit_plugin.errors import UserError, shorten
+from vit_plugin.errors import did_you_mean, shorten
+from vit_plugin.files import is_whole_archive
 from vit_plugin.toolkits import unwrap
 
+from .findings import Finding
 
-def check_weights(runner: Runner, checkpoint: dict) -> None:
-    """Load the weights as mmengine does next, and look at what is missing.
 
-    mmengine warns, and goes on with random ones: right for fine-tuning, not for testing and
-    resuming.
+def check_checkpoint_file(path: str) -> list[Finding]:
+    """Error where a checkpoint is not there, or damaged."""
+    if '://' in path:
+        return []
+    if not Path(path).is_file():
+        beside = Path(path).parent.glob('*.pth')
+        near = did_you_mean(Path(path).name, [file.name for file in beside])
+        return [Finding(f"there is no checkpoint '{path}'{near or '.'}")]
+    with open(path, 'rb') as file:
+        is_zip = file.read(2) == b'PK'  # older checkpoints are none
+    if is_zip and not is_whole_archive(path):
+        return [Finding(
+            f"the checkpoint '{path}' is truncated or damaged. Training with --resume without a "
+            'value takes the newest whole one of the work dir')]
+    return []
 
-    Raises:
-        UserError: the checkpoint lacks weights of the model, or has them in other shapes.
+
+def check_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> list[Finding]:
+    """Error where a checkpoint lacks weights of the model, or has them in other shapes.
+
+    Loads the weights, as mmengine does next. mmengine only warns, and goes on with random ones:
+    right for fine-tuning, not for testing and resuming.
     """
-    model = unwrap(runner.model)
     weights = {name.removeprefix('module.'): value
                for name, value in checkpoint.get('state_dict', checkpoint).items()}
+    wrong = misfits(unwrap(model), weights)
+    if not wrong:
+        return []
+    return [Finding(f"the checkpoint '{path}' is of another model than the config:\n  "
+                    + shorten(wrong, separator='\n  ')
+                    + '\nUse the config that it was trained with, with the same options')]
+
+
+def misfits(model: nn.Module, weights: dict[str, Any]) -> list[str]:
+    """Weights of a model that others do not replace, with the reasons."""
     try:
         missing = set(model.load_state_dict(weights, strict=False).missing_keys)
     except RuntimeError as error:
         wrong = re.findall(r'size mismatch for (.+)', str(error))
         if not wrong:
             raise
+        return wrong
     except CheckpointError as error:
-        wrong = [str(error)]
-    else:
-        wrong = [f'{name} is missing' for name, _ in model.named_parameters()
-                 if name in missing]
-    check_optimizer(runner, checkpoint)
-    if wrong:
-        path = runner.cfg.get('load_from') or 'of this work dir'
-        raise UserError(f"the checkpoint '{path}' is of another model than the config:\n  "
-                        + shorten(wrong, separator='\n  ')
-                        + '\nUse the config that it was trained with, with the same options')
+        return [str(error)]
+    return [f'{name} is missing' for name, _ in model.named_parameters() if name in missing]
 
 
-def check_optimizer(runner: Runner, checkpoint: dict) -> None:
-    """Raise `UserError` if a run would be resumed with another kind of optimizer."""
-    optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+def check_optimizer_state(optimizer: Any, checkpoint: dict[str, Any]) -> list[Finding]:
+    """Error where a training would be resumed without its progress, or by another optimizer."""
+    if 'meta' not in checkpoint:
+        return [Finding('the checkpoint holds weights alone, so that no training can go on from '
+                        f'it. {INSTEAD_OF_RESUMING}')]
     groups = checkpoint.get('optimizer', {}).get('param_groups')
-    if not groups or not isinstance(optimizer, Optimizer):  # a config, or none, in a test
-        return
+    if not groups or not isinstance(optimizer, Optimizer):
+        return []
     lacking = [key for key in ('momentum', 'betas', 'alpha')
                if key in optimizer.defaults and key not in groups[0]]
     if lacking:
-        raise UserError(
+        return [Finding(
             "the checkpoint is of a training with another optimizer: the config's "
-            f'{type(optimizer).__name__} has {lacking[0]}, and that one had not. Resume with '
-            'the optimizer that it was trained with, or start from its weights alone: '
-            '--cfg-options load_from=CHECKPOINT')
+            f'{type(optimizer).__name__} has {lacking[0]}, and that one had not. '
+            f'{INSTEAD_OF_RESUMING}')]
+    stored = [len(group['params']) for group in groups]
+    sizes = [len(group['params']) for group in optimizer.param_groups]
+    if stored != sizes:
+        return [Finding(
+            'the optimizer of the checkpoint has other groups of parameters than the config makes: '
+            f'{sum(stored)} parameters in {len(stored)} groups there, {sum(sizes)} in '
+            f'{len(sizes)} here. {INSTEAD_OF_RESUMING}')]
+    return []
+
+
+INSTEAD_OF_RESUMING = ('Resume with the config that it was trained with, or start from its weights '
+                       'alone: --cfg-options load_from=CHECKPOINT')

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import torch
@@ -21,25 +20,12 @@ from mmengine.utils.dl_utils import set_multi_processing
 from torch import nn
 
 from vit_plugin.checkpoints.runner import read_as_data
+from vit_plugin.checks.environment import check_gpus, check_work_dir
+from vit_plugin.checks.findings import raise_errors
 from vit_plugin.checks.hook import CheckHook
 from vit_plugin.distillation.student import without_teachers
-from vit_plugin.errors import UserError, did_you_mean
-from vit_plugin.training.checkpoints import find_checkpoint, is_whole
-
-
-def check_checkpoint(path: str) -> None:
-    """Raise `UserError` if a checkpoint is not there, or damaged."""
-    if '://' in path:
-        return
-    if not Path(path).is_file():
-        beside = Path(path).parent.glob('*.pth')
-        near = did_you_mean(Path(path).name, [file.name for file in beside])
-        raise UserError(f"there is no checkpoint '{path}'{near or '.'}")
-    with open(path, 'rb') as file:
-        is_zip = file.read(2) == b'PK'  # older checkpoints are none
-    if is_zip and not is_whole(Path(path)):
-        raise UserError(f"the checkpoint '{path}' is truncated or damaged. Training with --resume "
-                        'without a value takes the newest whole one of the work dir')
+from vit_plugin.errors import UserError
+from vit_plugin.training.checkpoints import find_checkpoint
 
 
 def agree_on_checkpoint(work_dir: str) -> tuple[Path | None, list[Path]]:
@@ -61,17 +47,6 @@ def agree_on_checkpoint(work_dir: str) -> tuple[Path | None, list[Path]]:
     return path, damaged
 
 
-def check_work_dir(work_dir: str) -> None:
-    """Raise `UserError` if nothing can be written there."""
-    try:
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=work_dir) as file:
-            file.write(b'0' * 4096)
-    except OSError as error:
-        raise UserError(f"nothing can be written to the work dir '{work_dir}' ({error.strerror}). "
-                        'Choose another one with --work-dir.') from error
-
-
 class StudentRunner(Runner):
     """Builds a distilled model without its teachers, which evaluation does not need."""
 
@@ -87,7 +62,7 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
     that of ``load_from`` run code.
     """
     read_as_data()  # what models load when they are built
-    check_work_dir(cfg.work_dir)
+    raise_errors(check_work_dir(cfg.work_dir))
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
     hook = check_hook(runner)
     hook.trust_checkpoint |= trust  # in no config, so that it is not kept
@@ -98,11 +73,11 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
 
 def check_hook(runner: Runner) -> CheckHook:
     """The runner's `CheckHook`; it gets one if its config has none."""
-    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckHook)), None)
-    if hook is None:
-        hook = CheckHook()
-        runner.register_hook(hook)
-    return hook
+    found = [hook for hook in runner.hooks if isinstance(hook, CheckHook)]
+    if not found:
+        found = [CheckHook()]
+        runner.register_hook(found[0])
+    return found[0]
 
 
 @contextmanager
@@ -130,11 +105,8 @@ def join_processes(cfg: Config) -> None:
     """
     if cfg.launcher == 'none':
         return
-    gpus = torch.cuda.device_count()
-    local_rank = int(os.environ.get('LOCAL_RANK', 0)) if cfg.launcher == 'pytorch' else 0
-    if local_rank >= gpus > 0:
-        raise UserError(f'there are more processes than GPUs: process {local_rank} on this '
-                        f'machine finds {gpus}. Start as many as there are.')
+    if cfg.launcher == 'pytorch':
+        raise_errors(check_gpus(int(os.environ.get('LOCAL_RANK', 0))))
     environment = cfg.get('env_cfg', {})
     set_multi_processing(**environment.get('mp_cfg', {}), distributed=True)  # as the runner's order
     if cfg.launcher == 'pytorch' and not torch.cuda.is_available():

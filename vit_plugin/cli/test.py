@@ -6,17 +6,12 @@ import argparse
 
 from mmengine.evaluator import DumpResults
 
+from vit_plugin.checks.findings import raise_errors
+from vit_plugin.checks.weights import check_checkpoint_file
 from vit_plugin.configs import load_config
 
 from .arguments import make_parser, parse
-from .launch import (
-    StudentRunner,
-    build_runner,
-    check_checkpoint,
-    former_config,
-    join_processes,
-    leave_processes,
-)
+from .launch import StudentRunner, build_runner, former_config, join_processes, leave_processes
 from .messages import explained
 
 
@@ -38,12 +33,14 @@ def main() -> None:
 
 
 def test(args: argparse.Namespace) -> None:
-    cfg = load_config(args)
-    check_checkpoint(args.checkpoint)
+    cfg, notes = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
+    args.work_dir = cfg.work_dir  # where `explained` leaves a traceback
+    cfg.launcher = args.launcher
+    raise_errors(check_checkpoint_file(args.checkpoint))
     cfg.load_from = args.checkpoint
     join_processes(cfg)
     with former_config(cfg, always=True):  # the training's
-        runner = build_runner(cfg, args.notes, args.trust_checkpoint, StudentRunner)
+        runner = build_runner(cfg, notes, args.trust_checkpoint, StudentRunner)
     if args.out:
         runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
     runner.test()

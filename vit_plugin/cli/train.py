@@ -3,7 +3,6 @@
 Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]] ...
 """
 import argparse
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.checks.environment import check_precision, check_restarts
+from vit_plugin.checks.findings import raise_errors
+from vit_plugin.checks.weights import check_checkpoint_file
 from vit_plugin.configs import load_config
 from vit_plugin.errors import UserError
 from vit_plugin.training.checkpoints import find_checkpoint
@@ -19,7 +21,6 @@ from .arguments import make_parser, parse
 from .launch import (
     agree_on_checkpoint,
     build_runner,
-    check_checkpoint,
     check_hook,
     former_config,
     join_processes,
@@ -49,23 +50,25 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    cfg = load_config(args)
-    check_restarts(args.resume)
+    cfg, notes = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
+    args.work_dir = cfg.work_dir  # where `explained` leaves a traceback
+    cfg.launcher = args.launcher
+    raise_errors(check_restarts(args.resume))
     join_processes(cfg)
     if cfg.get('optim_wrapper') is None:
         raise UserError('the config has no optim_wrapper, without which nothing is trained')
     if args.amp:
         set_amp(cfg, args.amp)
     if args.resume:
-        args.notes += set_resume(cfg, args.resume)
+        notes += set_resume(cfg, args.resume)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:
         set_auto_scale_lr(cfg)
     if not torch.cuda.is_available():
-        args.notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
+        notes.append('torch finds no GPU: training on the CPU, slow for full-size models.')
     with former_config(cfg):
-        runner = build_runner(cfg, args.notes, args.trust_checkpoint)
+        runner = build_runner(cfg, notes, args.trust_checkpoint)
         check_hook(runner).check(runner, 'train')  # the hook's own time is after the optimizer's
     count_accumulated(runner)
     try:
@@ -76,44 +79,23 @@ def train(args: argparse.Namespace) -> None:
         raise UserError(f"cannot load load_from='{cfg.load_from}': {error}") from error
 
 
-def check_restarts(resume: str | None) -> None:
-    """Raise `UserError` if torchrun may restart the processes, but not so that they would go on.
-
-    Since torch 2.5 its agents keep what dead processes have left behind in the store where the
-    processes find each other, and the restarted ones wait for the dead (pytorch#135712).
-    """
-    if os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') == '0':
-        return
-    if resume != 'auto':
-        raise UserError('restarted processes would begin from the start: add --resume, without a '
-                        'value, to go on from the last checkpoint of the work dir')
-    if os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == 'True':
-        raise UserError('restarted processes would wait for the dead ones: start them with '
-                        'MAX_RESTARTS=N tools/dist_train.sh, or torchrun with --rdzv-backend c10d '
-                        'and TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment')
-
-
 def set_amp(cfg: Config, dtype: str) -> None:
     """Set an optimizer wrapper for mixed precision.
 
     Raises:
         UserError: the device does not compute in this type.
     """
-    gpu = torch.cuda.is_available()
+    raise_errors(check_precision(dtype))
+    wrapper = cfg.optim_wrapper
     if dtype == 'float16':
-        if not gpu:
-            raise UserError('--amp float16 needs a GPU, and torch finds none: --amp bfloat16')
-        if cfg.optim_wrapper.get('dtype') == 'bfloat16':  # whose losses are not scaled
-            cfg.optim_wrapper.pop('loss_scale', None)
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype='float16')
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-        return
-    if gpu and not torch.cuda.is_bf16_supported():
-        raise UserError(f'{torch.cuda.get_device_name()} does not compute in bfloat16: '
-                        '--amp float16')
-    cfg.optim_wrapper.type = 'vit_plugin.AutocastOptimWrapper'
-    for key in ('loss_scale', 'dtype'):
-        cfg.optim_wrapper.pop(key, None)
+        if wrapper.get('dtype') == 'bfloat16':  # whose losses are not scaled
+            wrapper.pop('loss_scale', None)
+        wrapper.update(type='AmpOptimWrapper', dtype='float16')
+        wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        wrapper.type = 'vit_plugin.AutocastOptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            wrapper.pop(key, None)
 
 
 def set_resume(cfg: Config, checkpoint: str) -> list[str]:
@@ -127,7 +109,7 @@ def set_resume(cfg: Config, checkpoint: str) -> list[str]:
         if found is None:
             return [*notes, f"There is no checkpoint in '{cfg.work_dir}': training starts."]
         checkpoint = str(found)
-    check_checkpoint(checkpoint)
+    raise_errors(check_checkpoint_file(checkpoint))
     cfg.resume, cfg.load_from = True, checkpoint
     return notes
 

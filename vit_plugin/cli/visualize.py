@@ -67,7 +67,6 @@ def parse_args() -> argparse.Namespace:
                         help='images to take from the test data')
     add_config(parser)
     add_common(parser)
-    parser.set_defaults(launcher='none', work_dir=None)
     args = parser.parse_intermixed_args()
     if args.show and args.out:
         parser.error('--show opens a window instead of writing --out: leave one of them out')
@@ -134,7 +133,8 @@ def make_figure(args: argparse.Namespace) -> Figure:
     check_used(args, images)
     if args.kind == 'curves':
         return curves.draw([args.config, *args.inputs])
-    return draw(args.kind, load_config(args), Path(args.config).stem, checkpoint, images, args.num,
+    cfg, _ = load_config(args.config, args.cfg_options, args.data_root)
+    return draw(args.kind, cfg, Path(args.config).stem, checkpoint, images, args.num,
                 args.trust_checkpoint)
 
 

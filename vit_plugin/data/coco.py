@@ -9,10 +9,17 @@ from mmdet.evaluation import metrics
 from mmengine.fileio import get_local_path
 from mmengine.logging import print_log
 
-from vit_plugin.errors import UserError, shorten
+from vit_plugin.checks.coco import (
+    check_categories,
+    check_category_ids,
+    check_images,
+    check_required,
+)
+from vit_plugin.checks.findings import raise_errors
+from vit_plugin.errors import UserError
 from vit_plugin.registry import DATASETS, METRICS
 
-from .coco_fields import check_required, fill_in
+from .coco_fields import fill_in
 from .loading import read_size
 
 
@@ -25,7 +32,8 @@ class CheckedCOCO(COCO):
 
     def createIndex(self) -> None:  # noqa: N802 (pycocotools' name)
         """Index the content; a missing id is a ``KeyError`` there."""
-        check_required(self.dataset, str(self.path))
+        raise_errors(check_required(self.dataset, str(self.path)))
+        raise_errors(check_category_ids(self.dataset, str(self.path)))
         super().createIndex()
 
 
@@ -59,37 +67,19 @@ class CocoDataset(datasets.CocoDataset):
         if added:
             print_log(f"'{self.ann_file}': filled in what it lacks: {', '.join(added)}", 'current')
         if samples:
-            self.check_classes()
+            known = [category['name'] for category in self.categories.values()]
+            found = [self.categories[key]['name'] for key in self.cat_ids]
+            raise_errors(check_categories(self.metainfo['classes'], found, known, self.ann_file))
         if self.backend_args is None:
-            self.check_images([sample['img_path'] for sample in samples])
+            raise_errors(check_images([sample['img_path'] for sample in samples], self.ann_file))
         return samples
 
-    def check_images(self, paths: list[str]) -> None:
-        """Look for all images of the file, a folder at a time."""
-        folders = {os.path.dirname(path) for path in paths}
-        there = {os.path.join(folder, name) for folder in folders if os.path.isdir(folder)
-                 for name in os.listdir(folder)}
-        # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b').
-        missing = [path for path in paths if path not in there and not os.path.exists(path)]
-        if missing:
-            raise UserError(
-                f"{len(missing)} of {len(paths)} images in '{self.ann_file}' are not on the disk, "
-                f"the first is '{missing[0]}': correct data_root or data_prefix, or take them out "
-                'of the file')
-
     def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict | list[dict]:
-        """One image; its annotations must be of categories in the file."""
+        """One image, with what its entries lack."""
         self.categories = self.coco.cats  # mmdet deletes coco when it has read all images
         self.added['images'].update(self.fill_in_size(raw_data_info['raw_img_info']))
         for annotation in raw_data_info['raw_ann_info']:
             self.added['annotations'].update(fill_in(annotation, self.ann_file))
-            if annotation['category_id'] not in self.categories:
-                raise UserError(
-                    f"annotation {annotation['id']} of the image "
-                    f"'{raw_data_info['raw_img_info']['file_name']}' in '{self.ann_file}' has the "
-                    f"category_id {annotation['category_id']}, which is not among the file's "
-                    f'categories {shorten(map(str, self.categories), 10)}: correct the '
-                    'annotation, or add the category')
         return super().parse_data_info(raw_data_info)
 
     def fill_in_size(self, image: dict[str, Any]) -> list[str]:
@@ -106,27 +96,6 @@ class CocoDataset(datasets.CocoDataset):
                     f'cannot be read to find out ({type(error).__name__}: {error})') from error
             image.update({key: size[key] for key in missing})
         return missing
-
-    def check_classes(self) -> None:
-        """Compare ``classes`` with the categories of the file."""
-        classes = self.metainfo['classes']
-        known = [category['name'] for category in self.categories.values()]
-        if isinstance(classes, str):
-            raise UserError(f"classes='{classes}' is a string: write metainfo=dict("
-                            f"classes=('{classes}', )), with a comma")
-        absent = [name for name in classes if name not in known]
-        if absent:
-            raise UserError(
-                f"{len(absent)} of {len(classes)} classes are not in '{self.ann_file}': "
-                f'{shorten(absent, 10)}. Its categories are {shorten(known, 10)}. Set '
-                'metainfo=dict(classes=...) of the data set in every loader, and '
-                'num_classes of the heads')
-        found = [self.categories[key]['name'] for key in self.cat_ids]
-        if found != list(classes):
-            raise UserError(
-                f"the classes must be in the order of the categories in '{self.ann_file}', each "
-                f'once, or predictions get wrong names: classes={tuple(classes)}, but the file has '
-                f'{tuple(found)}')
 
 
 @METRICS.register_module()

@@ -5,23 +5,6 @@ from pycocotools import mask as masks
 
 from vit_plugin.errors import UserError
 
-# Neither the toolkits nor pycocotools do without these, and nothing tells them.
-REQUIRED = {'images': ('id', 'file_name'), 'annotations': ('id', 'image_id', 'category_id'),
-            'categories': ('id', 'name')}
-
-
-def check_required(content: dict[str, Any], path: str) -> None:
-    """Raise `UserError` with the first entry that lacks what nothing else tells."""
-    for part, keys in REQUIRED.items():
-        if part not in content and part != 'annotations':  # a test set has none
-            raise UserError(f"'{path}' has no {part}: it must be in COCO's format, with images, "
-                            'annotations and categories')
-        for i, entry in enumerate(content.get(part, ())):
-            missing = [key for key in keys if entry.get(key) is None]
-            if missing:
-                raise UserError(f"{part}[{i}] in '{path}' has no {' and no '.join(missing)}, "
-                                'which follows from nothing else: add it')
-
 
 def fill_in(annotation: dict[str, Any], path: str) -> list[str]:
     """Add ``iscrowd``, ``bbox`` and ``area`` where they are absent or empty.

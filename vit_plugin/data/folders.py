@@ -1,5 +1,4 @@
 """Folders of images that are checked before training."""
-import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,8 +8,16 @@ from mmengine.logging import print_log
 from mmpretrain import datasets
 from PIL import Image
 
-from vit_plugin.errors import UserError, count_passed_over, shorten
-from vit_plugin.files import Listing, list_files
+from vit_plugin.checks.findings import raise_and_log, raise_errors
+from vit_plugin.checks.folders import (
+    check_class_count,
+    check_empty_classes,
+    check_folder,
+    check_images,
+    describe_passed_over,
+)
+from vit_plugin.errors import UserError
+from vit_plugin.files import list_files
 from vit_plugin.registry import DATASETS
 
 from .loading import describe_size
@@ -46,29 +53,18 @@ class CheckedFolder:
         """The samples.
 
         Raises:
-            FileNotFoundError: the folder of images does not exist.
-            UserError: it holds no classes, or a class has no image.
+            UserError: the folder of images does not exist, holds no classes, or a class has no
+                image.
         """
         folder = Path(self.img_prefix)
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"there is no folder '{folder}': set data_root so that it holds "
-                f"{folder.name}/<class>/<image>, e.g. with `vit-plugin train --data-root`")
-        if not any(folder.iterdir()):
-            raise UserError(f"the folder '{folder}' is empty")
+        raise_errors(check_folder(folder))
         print_log(f"'{folder}': reading the list of images", 'current')
         self.others = ''
         samples = super().load_data_list()  # type: ignore[misc]
         print_log(f"'{folder}': {len(samples)} images", 'current')
         if samples and 'gt_label' in samples[0] and self.CLASSES is not None:
-            present = {sample['gt_label'] for sample in samples}
             names = getattr(self, 'folder_to_idx', None) or self.CLASSES
-            empty = [str(name) for i, name in enumerate(names) if i not in present]
-            if empty:
-                raise UserError(
-                    f"{len(empty)} of {len(names)} classes in '{folder}' have no images: "
-                    f"{', '.join(empty[:10])}{' ...' if len(empty) > 10 else ''}"
-                    f"{self.others and '; '}{self.others}")
+            raise_errors(check_empty_classes(folder, samples, list(names), self.others))
         return samples
 
     def _find_samples(self) -> list:
@@ -76,20 +72,16 @@ class CheckedFolder:
         folder = Path(self.img_prefix)
         found = list_files(folder)
         images = [file for file in found.files if self.is_read(file)]
-        self.others = self.passed_over(found)
-        if not images:
-            raise UserError(f"'{folder}' holds no images{self.others and '; '}{self.others}")
-        if self.others:
-            print_log(f"'{folder}': {self.others}", 'current', logging.WARNING)
+        others = [file for file in found.files if not self.is_read(file)]
+        self.others = describe_passed_over(others, found.broken, found.hidden, self.extensions)
+        raise_and_log(check_images(folder, images, self.others))
         if not self.with_label:
             return images
         names = sorted(path.name for path in folder.iterdir()
                        if path.is_dir() and not path.name.startswith('.'))
         if self.CLASSES is None:
             self._metainfo['classes'] = tuple(names)
-        elif len(self.CLASSES) != len(names):
-            raise UserError(f"metainfo=dict(classes=...) names {len(self.CLASSES)} classes, but "
-                            f"'{folder}' has {len(names)} folders: {shorten(names, 10)}")
+        raise_errors(check_class_count(folder, names, self.CLASSES))
         self.folder_to_idx = {name: i for i, name in enumerate(names)}
         parts = sorted(image.partition(os.sep) for image in images)
         return [(''.join(part), self.folder_to_idx[part[0]]) for part in parts]
@@ -97,20 +89,6 @@ class CheckedFolder:
     def is_read(self, file: str) -> bool:
         """Whether a file is an image in its place."""
         return self.is_valid_file(file) and (not self.with_label or os.sep in file)
-
-    def passed_over(self, found: Listing) -> str:
-        """Count and name what is not read; empty if all is."""
-        others = [file for file in found.files if not self.is_read(file)]
-        notes = []
-        if others or found.broken:
-            notes.append(count_passed_over(others, found.broken))
-        if others:
-            notes[0] += ('. An image lies in the folder of its class, and ends in '
-                         f'{", ".join(sorted(self.extensions))}; extensions=(...) of the data set '
-                         'replaces these endings')
-        if found.hidden:
-            notes.append(f'hidden folders are passed over: {shorten(found.hidden)}')
-        return '; '.join(notes)
 
     def prepare_data(self, idx: int) -> Any:
         """One sample through the pipeline; what cannot be decoded is named in the error."""

@@ -3,7 +3,6 @@ import re
 from inspect import signature
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
@@ -13,7 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
-from vit_plugin.files import written_whole
+from vit_plugin.files import is_whole_archive, written_whole
 from vit_plugin.registry import HOOKS
 from vit_plugin.toolkits import unwrap
 
@@ -149,7 +148,7 @@ def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
     damaged: list[Path] = []
     for path in candidates:
         if path.is_file() and not any(map(path.samefile, damaged)):
-            if is_whole(path):
+            if is_whole_archive(path):
                 return path, damaged
             damaged.append(path)
     return None, damaged
@@ -167,12 +166,3 @@ def numbered(folder: Path, example: str) -> list[Path]:
     names = re.compile(rf'(epoch|iter)_\d+\.pth|{like}')
     return sorted((path for path in folder.glob('*')
                    if names.fullmatch(path.name) and path.is_file()), key=order, reverse=True)
-
-
-def is_whole(path: Path) -> bool:
-    """True if the checksums of a checkpoint, which torch writes as a zip archive, are right."""
-    try:
-        with ZipFile(path) as archive:
-            return archive.testzip() is None
-    except BadZipFile:
-        return False

@@ -1,0 +1,69 @@
+"""All checks of a run, in their order: a new one gets its line here."""
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+
+from .batches import check_batch_size
+from .classes import check_checkpoint_classes, check_folder_names, check_splits, classes_of
+from .findings import Finding
+from .heads import check_heads
+from .label_maps import check_label_maps
+from .settings import check_schedule, check_settings
+from .weights import check_optimizer_state, check_weights
+
+
+def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[Finding]:
+    """Settings and data of a run, before its first iteration.
+
+    Args:
+        runner: The run.
+        stage: ``'train'``, ``'val'`` or ``'test'``. Training checks the data for validation, too.
+        label_maps: False if another hook reads them.
+    """
+    datasets = data_of(runner, 'train', 'val') if stage == 'train' else data_of(runner, stage)
+    if stage == 'train':
+        yield from check_settings(runner.cfg)
+        yield from check_schedule(runner.cfg, runner.max_epochs, runner.max_iters)
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            yield from check_batch_size(runner.train_dataloader)
+        if 'val' in datasets:
+            yield from check_splits(datasets['train'], datasets['val'])
+    for split, dataset in datasets.items():
+        yield from check_folder_names(dataset)
+        yield from check_heads(runner.model, classes_of(dataset), split)
+        if label_maps and runner.cfg.get('default_scope') == 'mmseg':
+            yield from check_label_maps(dataset)
+
+
+def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding]:
+    """The checkpoint that a run has read, before mmengine copies its weights."""
+    stage = stage_of(runner)
+    is_resumed = stage == 'train' and bool(runner.cfg.get('resume'))
+    goes_on = stage != 'train' or is_resumed
+    dataset = getattr(runner, f'{stage}_dataloader').dataset
+    yield from check_checkpoint_classes(checkpoint, dataset, goes_on)
+    if is_resumed:
+        optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
+        yield from check_optimizer_state(optimizer, checkpoint)
+    if goes_on:
+        path = runner.cfg.get('load_from') or 'of this work dir'
+        yield from check_weights(runner.model, checkpoint, path)
+
+
+def data_of(runner: Runner, *splits: str) -> dict[str, Any]:
+    """Split -> its data set, of those that the run has."""
+    found = {}
+    for split in splits:
+        loop = getattr(runner, f'{split}_loop')
+        if loop is not None and loop.dataloader is not None:
+            found[split] = loop.dataloader.dataset
+    return found
+
+
+def stage_of(runner: Runner) -> str:
+    """``'train'``, ``'val'`` or ``'test'``: the runner builds an optimizer for training alone."""
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        return 'train'
+    return 'test' if isinstance(runner._test_loop, BaseLoop) else 'val'
