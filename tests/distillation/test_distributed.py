@@ -19,7 +19,7 @@ from tests.conftest import ROOT, free_port
 from tests.distillation.test_unlabelled import SWIN, unlabelled
 from tests.test_configs_classification import shrink
 from vit_plugin.cli.launch import leave_processes
-from vit_plugin.distillation.taps import flatten
+from vit_plugin.distillation.module_outputs import flatten
 
 Build = Callable[[], nn.Module]
 

@@ -20,7 +20,7 @@ from vit_plugin.distillation import (
     SoftDistillation,
     StoredOutputs,
 )
-from vit_plugin.distillation.stored import checksum
+from vit_plugin.distillation.stored_outputs import checksum
 from vit_plugin.distillation.teacher import build_teacher
 from vit_plugin.training.sampling import SampleKey
 
@@ -224,7 +224,7 @@ def test_what_is_absent_is_asked(tmp_path: Path) -> None:
     seen, = first.outputs(images[:3], samples[:3])['']
     first.files[0, 0].flush()
     with open(tmp_path / 'epoch0.bin', 'r+b') as file:  # the record of sample 1
-        file.seek(first.kind.itemsize + 12)
+        file.seek(first.record.itemsize + 12)
         file.write(b'\xff')
     later = store(tmp_path, SoftDistillation())
     later.teacher.model.load_state_dict(first.teacher.model.state_dict())
@@ -292,4 +292,4 @@ def test_several_losses_share_whole_scores(checkpoint: Path, batch: tuple, tmp_p
     found = model.loss(*batch)
     assert len(found) == 7
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert np.dtype(model.stores[0].kind).itemsize == 6 + 2 * CLASSES
+    assert np.dtype(model.stores[model.teacher].record).itemsize == 6 + 2 * CLASSES

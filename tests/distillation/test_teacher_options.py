@@ -6,7 +6,7 @@ import torch
 from mmpretrain.registry import MODELS
 
 from tests.distillation.conftest import student_config, teacher_config
-from vit_plugin.distillation.taps import Tap
+from vit_plugin.distillation.module_outputs import Tap
 
 
 @pytest.mark.parametrize('options', [
@@ -34,7 +34,7 @@ def test_features_stay(checkpoint: Path, batch: tuple, options: dict) -> None:
         for more in ({}, options):
             teacher = MODELS.build(student_config(
                 teacher=teacher_config(checkpoint=str(checkpoint), **more))).teacher
-            teacher.watch(chosen)
+            teacher.record(chosen)
             seen.append(teacher.outputs(batch[0]))
     torch.testing.assert_close(seen[1], seen[0])
     torch.testing.assert_close(seen[3], seen[2])

@@ -23,7 +23,7 @@ from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.checks.environment import check_gpus, check_work_dir
 from vit_plugin.checks.findings import raise_errors
 from vit_plugin.checks.hook import CheckHook
-from vit_plugin.distillation.student import without_teachers
+from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.training.checkpoints import find_checkpoint
 

@@ -1,14 +1,15 @@
 """Teacher-student training of any model; `classifier` needs mmpretrain."""
-from .distilled import DistilledModel
+from .any_model import distilled
 from .feature_losses import FeatureDistillation
-from .frozen import Teacher
 from .hooks import DistillationScheduleHook, TeacherCheckHook, TeacherTimeHook
 from .losses import Distillation, HardDistillation, ScoreDistillation, SoftDistillation
 from .map_losses import CWD, MGD, PKD, PixelDistillation
+from .model import DistilledModel
 from .score_losses import DIST, DKD, StandardisedDistillation
-from .stored import StoredOutputs
+from .stored_outputs import StoredOutputs
+from .teacher import Teacher
 
 __all__ = ['CWD', 'DIST', 'DKD', 'MGD', 'PKD', 'Distillation', 'DistillationScheduleHook',
            'DistilledModel', 'FeatureDistillation', 'HardDistillation', 'PixelDistillation',
            'ScoreDistillation', 'SoftDistillation', 'StandardisedDistillation', 'StoredOutputs',
-           'Teacher', 'TeacherCheckHook', 'TeacherTimeHook']
+           'Teacher', 'TeacherCheckHook', 'TeacherTimeHook', 'distilled']

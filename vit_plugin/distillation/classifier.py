@@ -9,7 +9,7 @@ from vit_plugin.backbones.heads import DistilledDeiTHead
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
-from .distilled import DistilledModel
+from .model import DistilledModel
 
 
 @MODELS.register_module()

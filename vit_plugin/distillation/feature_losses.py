@@ -26,7 +26,7 @@ class FeatureDistillation(Distillation):
         teacher_channels: Width of the teacher's features; found by itself in a config.
 
     Raises:
-        ValueError: an argument is out of range.
+        UserError: an argument is out of range.
     """
 
     dims = (2, 4)

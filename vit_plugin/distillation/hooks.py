@@ -12,8 +12,8 @@ from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
 from vit_plugin.toolkits import unwrap
 
-from .distilled import DistilledModel
 from .losses import Distillation, ScoreDistillation
+from .model import DistilledModel
 
 
 @HOOKS.register_module()
@@ -29,8 +29,8 @@ class TeacherCheckHook(Hook):
         num_batches: Validation batches to score in each process.
 
     Raises:
-        ValueError: an argument is out of range, or there is no validation data.
-        ValueError: a teacher is below ``min_accuracy``.
+        UserError: an argument is out of range, or there is no validation data.
+        UserError: a teacher is below ``min_accuracy``.
     """
 
     priority = 'VERY_LOW'
@@ -47,15 +47,15 @@ class TeacherCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Score the teachers."""
         model = student_of(runner, type(self).__name__)
-        scored = {id(pair.teacher) for pair in model.pairs
-                  if pair.losses[0].compares == 'scores' and not pair.tap.text}
+        scored = {pair.teacher for pair in model.pairs
+                  if pair.kind.compares == 'scores' and not pair.theirs.tap.text}
         if not scored:
             raise UserError('TeacherCheckHook scores classifiers, but nothing is learnt of a '
                             "teacher's scores here: leave the hook out")
         if runner.val_loop is None:
             raise UserError('TeacherCheckHook needs validation data: give val_dataloader, or '
                             'leave the hook out')
-        teachers = [teacher for teacher in model.teachers if id(teacher) in scored]
+        teachers = [teacher for teacher in model.teachers if teacher in scored]
         counts = torch.zeros(len(teachers) + 1)
         for i, batch in enumerate(runner.val_dataloader):
             if i == self.num_batches:
@@ -73,7 +73,7 @@ class TeacherCheckHook(Hook):
             self.require(runner, name, 100 * right / float(counts[-1]), int(counts[-1]))
 
     def require(self, runner: Runner, name: str, accuracy: float, images: int) -> None:
-        """Log the accuracy (percent) of a teacher; `ValueError` if it is too low."""
+        """Log the accuracy (percent) of a teacher; `UserError` if it is too low."""
         found = f'{name} has {accuracy:.1f} % top-1 accuracy on {images} validation images'
         runner.logger.info(f'{found[0].upper()}{found[1:]}.')
         if accuracy < self.min_accuracy:
@@ -98,8 +98,8 @@ class DistillationScheduleHook(Hook):
         by_epoch: ``False`` counts iterations instead of epochs.
 
     Raises:
-        ValueError: a value is out of range, or nothing is scheduled.
-        ValueError: the loss has no temperature.
+        UserError: a value is out of range, or nothing is scheduled.
+        UserError: the loss has no temperature.
     """
 
     def __init__(self, weight: tuple[float, float] | None = None,
@@ -128,7 +128,7 @@ class DistillationScheduleHook(Hook):
                             f'{len(distillation)}')
         if self.temperature is not None and not hasattr(distillation, 'temperature'):
             raise UserError(f'{type(distillation).__name__} has no temperature to schedule')
-        if self.temperature is not None and any(model.stores):
+        if self.temperature is not None and model.stores:
             raise UserError('stored scores are those at one temperature: leave temperature of the '
                             'DistillationScheduleHook out, or store= of the teacher')
         most = max(self.weight or (0,)) * model.teacher.weight
@@ -225,7 +225,7 @@ def interpolate(ends: tuple[float, float], progress: float) -> float:
 
 
 def student_of(runner: Runner, hook: str) -> DistilledModel:
-    """The runner's model without wrappers, or `ValueError` if it has no teacher."""
+    """The runner's model without wrappers, or `UserError` if it has no teacher."""
     model = unwrap(runner.model)
     if not isinstance(model, DistilledModel):
         raise UserError(f'{hook} needs a vit_plugin.DistilledClassifier or Distilled, '

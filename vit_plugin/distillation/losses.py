@@ -22,7 +22,7 @@ class Distillation(nn.Module):
         needs_labels: Whether the true classes (B,) are its third argument.
 
     Raises:
-        ValueError: the weight is out of range.
+        UserError: the weight is out of range.
     """
 
     weight: float
@@ -37,15 +37,17 @@ class Distillation(nn.Module):
         self.weight = weight
 
     def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
-        """Why outputs of these shapes cannot be compared; ``None`` where they can."""
+        """The reason why outputs of these shapes cannot be compared; ``None`` where they can."""
         for shape in (student, teacher):
             if len(shape) not in self.dims:
                 kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
                 return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
-        if student[1:] != teacher[1:]:
-            others = ' (MGD takes other widths, FeatureDistillation other sizes too)'
-            return 'channels and size must be the same' + others * (len(student) == 4)
-        return None
+        if student[1:] == teacher[1:]:
+            return None
+        if len(student) == 2:
+            return 'both must have the same number of classes'
+        return ('channels and size must be the same (MGD takes other widths, FeatureDistillation '
+                'other sizes too)')
 
 
 class ScoreDistillation(Distillation):
@@ -78,7 +80,7 @@ class SoftenedDistillation(Distillation):
         temperature: Divides the scores before the softmax, positive.
 
     Raises:
-        ValueError: an argument is out of range.
+        UserError: an argument is out of range.
     """
 
     compares = 'scores'
@@ -122,7 +124,7 @@ class SoftDistillation(ScoreDistillation):
             facebookresearch/deit's ``losses.py`` does, which makes the term that much smaller.
 
     Raises:
-        ValueError: an argument is out of range.
+        UserError: an argument is out of range.
     """
 
     def __init__(self, weight: float = 0.1, temperature: float = 3.,

@@ -100,7 +100,7 @@ class MGD(Distillation):
         teacher_channels: Width of the teacher's map; found by itself in a config.
 
     Raises:
-        ValueError: an argument is out of range.
+        UserError: an argument is out of range.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, weight: float = 2e-5,

@@ -68,7 +68,7 @@ def convert_pixels(student: nn.Module, model: nn.Module,
     ``pretrained_cfg`` or Hugging Face's image processor says of it.
 
     Raises:
-        ValueError: the student's pixels are normalised, and the teacher does not say how its own
+        UserError: the student's pixels are normalised, and the teacher does not say how its own
             are; or ``resize`` is not a positive size.
     """
     size = None if resize is None else check_size(resize)
@@ -86,7 +86,7 @@ def convert_pixels(student: nn.Module, model: nn.Module,
 
 
 def check_size(resize: int | Sequence[int]) -> tuple[int, int]:
-    """(height, width) of ``resize``, or `ValueError`."""
+    """(height, width) of ``resize``, or `UserError`."""
     size = (resize, resize) if isinstance(resize, int) else tuple(resize)
     if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
         raise UserError(f'resize={resize!r} of the teacher must be a positive number of pixels, '

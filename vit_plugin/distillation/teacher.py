@@ -1,35 +1,166 @@
-"""Building teachers from their configs."""
-from collections.abc import Mapping
-from copy import deepcopy
-from os import PathLike
-from pathlib import Path
+"""The frozen model that a student learns from, and how it is built from its config."""
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
+from weakref import ReferenceType
 
-from mmengine import Config
-from mmengine.hub import get_config
-from mmengine.model import BaseModel, BaseModule, ImgDataPreprocessor
-from mmengine.registry import DefaultScope
-from mmengine.utils import get_object_from_string
+import torch
 from torch import Tensor, nn
 
-from vit_plugin.checkpoints import read_state_dict
-from vit_plugin.errors import UserError, did_you_mean
-from vit_plugin.registry import MODELS
-from vit_plugin.toolkits import TOOLKITS
+from vit_plugin.errors import UserError
 
-from .frozen import Teacher
+from .module_outputs import OUTPUT, RecordedOutputs, Tap, find_entry
+from .pixels import convert_pixels
+from .teacher_checks import FiniteCheck, VariationCheck
+from .teacher_configs import TeacherConfig, build_model, split_options
 
-# Settings of the toolkits' data preprocessors: of the normalisation, and others.
-OF_PIXELS = ('mean', 'std', 'to_rgb', 'bgr_to_rgb', 'rgb_to_bgr')
-OF_BATCHES = ('type', 'num_classes', 'to_onehot', 'batch_augments', 'non_blocking', 'test_cfg',
-              'pad_size_divisor', 'pad_value', 'pad_mask', 'mask_pad_value', 'pad_seg',
-              'seg_pad_value', 'boxtype2tensor', 'size', 'size_divisor', 'pad_val', 'seg_pad_val')
-# Keys of any teacher's dict beside its config and checkpoint.
-OPTIONS = ('resize', 'channels_last', 'compile', 'weight')
+# What running a model on pixels of a size that it cannot take raises.
+SIZE_ERRORS = (AssertionError, RuntimeError, ValueError)
 
 
-def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
-                  scope: str | None = 'mmpretrain') -> Teacher:
+class Teacher:
+    """The student's pixels (B, 3, H, W) -> the teacher's scores (B, num_classes), or features.
+
+    Deliberately no ``nn.Module``: so the student's parameters, state dict, EMA copies and DDP
+    buckets never see the teacher. It is always in evaluation mode and computes no gradients.
+
+    Args:
+        model: Any model with its weights loaded: of mmpretrain, mmdet or mmseg, or a bare module.
+        pixels: The student's data preprocessor. Where the teacher's has another mean, standard
+            deviation or channel order, the pixels are converted.
+        resize: Size in pixels, or (height, width), that the images get for the teacher; ``None``
+            for the student's.
+        channels_last: Keep weights and pixels in channels-last memory format, which convolutions
+            in mixed precision on a GPU are faster with.
+        compile: ``True`` to call ``torch.compile``, or its arguments (mmengine's convention).
+        weight: Factor of every loss of this teacher, where there are several.
+
+    Attributes:
+        entry: The module that is called; hooks that time the teacher go there.
+        shapes: Of the outputs for one image, by tap, from the dry run.
+
+    Raises:
+        UserError: the teacher does not say how its pixels are normalised, see `convert_pixels`,
+            or cannot take images of the size that it gets.
+        UserError: at a call, its outputs hold NaN or infinity, or are the same for different
+            images.
+    """
+
+    def __init__(self, model: nn.Module, pixels: nn.Module,
+                 resize: int | Sequence[int] | None = None, channels_last: bool = False,
+                 compile: bool | dict[str, Any] = False, weight: float = 1.) -> None:
+        if weight < 0:
+            raise UserError(f'weight={weight} of a teacher must not be negative')
+        self.model = model
+        self.name = type(model).__name__
+        model.requires_grad_(False)
+        model.eval()  # which returns nothing in mmpretrain's backbones
+        self.channels_last = channels_last
+        if channels_last:
+            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.compile_options = {} if compile is True else compile
+        self.weight = weight
+        self.pixels = convert_pixels(pixels, model, resize)
+        self.sizes: set[torch.Size] = set()  # that it has taken
+        self.check_finite = FiniteCheck()
+        self.check_variation = VariationCheck(self.name)
+        self.shapes: dict[str, list[tuple[int, ...]]] = {}
+        self.owner: ReferenceType | None = None  # the student, whose copies share this teacher
+        self.record([OUTPUT])
+
+    def record(self, taps: Sequence[Tap]) -> None:
+        """Choose what `outputs` returns; only what this needs of the teacher is run."""
+        self.taps = taps
+        self.entry = find_entry(self.model, taps)
+        self.forward: Callable = self.entry
+        if self.compile_options is False:
+            return
+        if taps == [OUTPUT]:
+            self.forward = torch.compile(self.entry, **self.compile_options)
+            return
+        for name, child in self.model.named_children():
+            # a compiled module runs no hooks inside, so those with a tap inside stay as they are
+            if not any(tap.path.startswith(f'{name}.') for tap in taps):
+                child.forward = torch.compile(child.forward, **self.compile_options)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.outputs(x)[OUTPUT.text][0]
+
+    @torch.no_grad()
+    def outputs(self, x: Tensor) -> dict[str, list[Tensor]]:
+        """Outputs of the tapped modules for the student's pixels, by the text of the tap."""
+        recorded = self.run(self.forward, self.pixels(x))
+        outputs = {tap.text: recorded[tap] for tap in self.taps}
+        tensors = list(chain.from_iterable(outputs.values()))
+        self.check_finite(tensors)
+        self.check_variation(x, tensors)
+        return outputs
+
+    @torch.no_grad()
+    def dry_run(self, image: Tensor, any_size: bool) -> dict[str, list[Tensor]]:
+        """Outputs of the tapped modules for an empty image, unchecked.
+
+        Args:
+            image: (1, 3, H, W), as the student gets it.
+            any_size: ``True`` where images in training may have another size. Then nothing is
+                returned where the teacher cannot take this one.
+
+        Raises:
+            UserError: pixels alone are not enough for them.
+        """
+        try:
+            recorded = self.run(self.entry, self.pixels(image))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise UserError(
+                f'the teacher {self.name} cannot compute {self.taps} of pixels '
+                f'alone, as a model of another task may not ({type(error).__name__}: {error}). '
+                'Name a module of its backbone or neck with teacher= of the loss') from error
+        except SIZE_ERRORS:
+            if not any_size:
+                raise
+            return {}
+        outputs = {tap.text: recorded[tap] for tap in self.taps}
+        for text, tensors in outputs.items():
+            self.shapes[text] = [tuple(tensor.shape) for tensor in tensors]
+        return outputs
+
+    def run(self, forward: Callable, x: Tensor) -> RecordedOutputs:
+        """Run on pixels of its own; `UserError` with both sizes where a new size fails."""
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        try:
+            with RecordedOutputs(self.model, self.taps) as recorded:
+                recorded.outputs[OUTPUT.path] = [forward(x)]
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except SIZE_ERRORS as error:
+            own = native_size(self.model)
+            if x.shape[2:] in self.sizes or own in (None, tuple(x.shape[2:])):
+                raise
+            raise UserError(
+                f'the teacher {self.name} was made for images of {own[0]}x{own[1]} pixels and '
+                f'cannot take the {x.shape[2]}x{x.shape[3]} that it gets ({error}): add '
+                f'resize={own[0] if own[0] == own[1] else own} to teacher=, '
+                'which resizes them for the teacher alone') from error
+        self.sizes.add(x.shape[2:])
+        return recorded
+
+    def __deepcopy__(self, memo: dict) -> 'Teacher':
+        return self  # copies of the student, e.g. for EMA, share their teacher
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, 'owner': None}  # weak references cannot be pickled
+
+    def follow(self, student: nn.Module, fn: Callable[[Tensor], Tensor]) -> None:
+        """Follow the student, not its copies, to another device or type (``nn.Module._apply``)."""
+        owner = None if self.owner is None else self.owner()
+        if owner is None or owner is student:
+            self.model._apply(fn)
+            self.pixels.apply(fn)
+
+
+def build_teacher(teacher: TeacherConfig, pixels: nn.Module, scope: str | None = 'mmpretrain'
+                  ) -> Teacher:
     """Build a teacher from its config and load its weights.
 
     Args:
@@ -52,149 +183,23 @@ def build_teacher(teacher: dict[str, Any] | str | PathLike, pixels: nn.Module,
             present one.
 
     Raises:
-        ValueError: ``teacher`` is none of these.
-        ValueError: no checkpoint is named, or its weights do not fit the config.
+        UserError: ``teacher`` is none of these.
+        UserError: no checkpoint is named, or its weights do not fit the config.
         FileNotFoundError: the config file or the checkpoint does not exist.
     """
-    options = {}
-    if isinstance(teacher, dict):
-        options = {key: teacher[key] for key in OPTIONS if key in teacher}
-        teacher = {key: value for key, value in teacher.items()
-                   if key not in (*options, 'store')}
-    model_cfg, checkpoint = parse_teacher(teacher)
-    kind = model_cfg.get('type')  # a class in configs that import what they name
-    toolkit = str(getattr(kind, '__module__', kind)).split('.')[0]
-    scope = model_cfg.pop('_scope_', toolkit if toolkit in TOOLKITS else scope)
-    with DefaultScope.overwrite_default_scope(scope):
-        model = build_model(model_cfg)
-    if checkpoint is None:
-        init_weights(model)
-    else:
-        try:
-            model.load_state_dict(read_state_dict(checkpoint))
-        except RuntimeError as error:
-            raise UserError(f"the teacher's checkpoint '{checkpoint}' does not fit its config: "
-                            f'{error}') from error
-    return Teacher(model, pixels, **options)
+    config, options = split_options(teacher)
+    return Teacher(build_model(config, scope), pixels, **options)
 
 
-def build_model(config: dict[str, Any]) -> nn.Module:
-    """Build a model of a toolkit, a bare module with its normalisation, or a function."""
-    if 'function' in config:
-        bare: nn.Module = Function(config.pop('function'))
-    else:
-        kind = config['type']
-        if isinstance(kind, str):
-            with MODELS.switch_scope_and_registry(None) as registry:
-                kind = registry.get(kind)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return MODELS.build(config)
-        pixels = config.pop('data_preprocessor', None)
-        bare = MODELS.build(config)
-        config = dict(data_preprocessor=pixels)
-    if config.get('data_preprocessor'):
-        bare.data_preprocessor = build_normalisation(config['data_preprocessor'])
-    return bare
-
-
-def build_normalisation(config: Mapping[str, Any]) -> ImgDataPreprocessor:
-    """The normalisation of any toolkit's data preprocessor.
-
-    Raises:
-        ValueError: it has a setting that none of them knows.
-    """
-    for key in config.keys() - {*OF_PIXELS, *OF_BATCHES}:
-        near = did_you_mean(key, OF_PIXELS)
-        raise UserError(f"data_preprocessor of a teacher has no '{key}'{near or '.'}")
-    pixels = {key: config[key] for key in OF_PIXELS if key in config}
-    pixels.setdefault('bgr_to_rgb', pixels.pop('to_rgb', False))
-    return ImgDataPreprocessor(**pixels)
-
-
-class Function(nn.Module):
-    """A function of pixels (B, 3, H, W), by its importable name, as a module."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-        self.function = get_object_from_string(name)
-        if not callable(self.function):
-            raise UserError(f"the teacher's function {name!r} is nothing that can be called")
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(x)
-
-
-def init_weights(model: nn.Module) -> None:
-    """Load what ``init_cfg`` names, and leave models of timm and Hugging Face as they are.
-
-    mmengine would call their own ``init_weights``, which start from random weights.
-    """
-    for module in model.modules():
-        if type(module).__module__.startswith(('timm.', 'transformers.')):
-            module.__dict__['is_init'] = True  # mmengine's mark
-    if isinstance(model, BaseModule):
-        model.init_weights()
-
-
-def parse_teacher(teacher: dict[str, Any] | str | PathLike) -> tuple[dict[str, Any], str | None]:
-    """The model config and the checkpoint of what `build_teacher` takes."""
-    if isinstance(teacher, (str, PathLike)):
-        config = read_config(teacher)
-        return model_config(config), require_checkpoint(config.get('load_from'), teacher)
-    if not isinstance(teacher, dict):
-        raise UserError('teacher must be a config (dict) or the path of a config file, '
-                        f'got {teacher!r}')
-    teacher = deepcopy(dict(teacher))
-    checkpoint = teacher.pop('checkpoint', '')
-    if 'config' in teacher:
-        refuse_others(teacher, 'config')
-        config = teacher['config']
-        config = config if isinstance(config, dict) else read_config(config)
-        model = model_config(config) if 'model' in config else config
-    else:
-        model = teacher
-    if 'function' in model:
-        refuse_others(model, 'function', 'data_preprocessor')
-        if checkpoint:
-            raise UserError(f'checkpoint={checkpoint!r} of a teacher that is a function is not '
-                            f"read: {model['function']} loads its weights itself")
-        return model, None
-    return model, None if checkpoint is None else require_checkpoint(checkpoint, model)
-
-
-def refuse_others(teacher: dict[str, Any], *known: str) -> None:
-    """Raise `ValueError` for keys that nothing reads."""
-    for key in teacher.keys() - set(known):
-        near = did_you_mean(key, [*known, 'checkpoint', 'store', *OPTIONS])
-        raise UserError(f"teacher=dict({known[0]}=...) has no '{key}'{near or '.'}")
-
-
-def require_checkpoint(checkpoint: str | None, source: Any) -> str:
-    """Return ``checkpoint``, or raise `ValueError` where it is not named."""
-    if not checkpoint:
-        raise UserError(
-            f'the teacher {source!r} has no checkpoint, so it knows nothing to teach: add '
-            "checkpoint='path.pth', or checkpoint=None if its config brings the weights itself")
-    return str(checkpoint)
-
-
-def read_config(path: str | PathLike) -> Config:
-    """Read a config file, or a toolkit's (``'mmdet::...'``), or raise `FileNotFoundError`."""
-    if '::' in str(path):
-        return get_config(str(path))
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no teacher config '{path}'")
-    return Config.fromfile(path)
-
-
-def model_config(config: dict[str, Any]) -> dict[str, Any]:
-    """The model of a whole config, with the data preprocessor that stands beside it."""
-    model = deepcopy(dict(config['model']))
-    if config.get('default_scope'):
-        model['_scope_'] = config['default_scope']
-    if config.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', deepcopy(dict(config['data_preprocessor'])))
-    return model
-
-
+def native_size(model: nn.Module) -> tuple[int, int] | None:
+    """(height, width) of the images that a model was made for, where it tells."""
+    for inner in ('backbone', 'model', 'timm_model'):
+        model = getattr(model, inner, model)
+    for name in ('patch_embed.img_size', 'img_size', 'pretrained_cfg.input_size',
+                 'config.image_size'):
+        size: Any = model
+        for part in name.split('.'):
+            size = size.get(part) if isinstance(size, dict) else getattr(size, part, None)
+        if size is not None:
+            return (size, size) if isinstance(size, int) else (size[-2], size[-1])
+    return None

@@ -15,7 +15,7 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
 from vit_plugin.checkpoints import CheckpointError, read_state_dict
-from vit_plugin.distillation.student import without_teachers
+from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import data_sets
 

@@ -1,4 +1,6 @@
-"""A teacher whose answers are no numbers stops the run."""
+"""Checks of a teacher's outputs in training: finite, and not the same for every image."""
+from collections.abc import Sequence
+
 import torch
 from mmengine.logging import MessageHub
 from torch import Tensor
@@ -7,7 +9,7 @@ from vit_plugin.errors import UserError
 
 
 class FiniteCheck:
-    """Raises `ValueError` where a teacher's outputs hold NaN or infinity.
+    """Raises `UserError` where a teacher's outputs hold NaN or infinity.
 
     On a GPU no step waits for the answer: it is read at the next call, so the run stops one
     iteration later, and the error names the iteration that it is of. That of a run's last
@@ -17,7 +19,7 @@ class FiniteCheck:
     def __init__(self) -> None:
         self.pending: tuple[Tensor, torch.cuda.Event, int | None] | None = None
 
-    def __call__(self, *outputs: Tensor) -> None:
+    def __call__(self, outputs: Sequence[Tensor]) -> None:
         """Check outputs of one iteration; NaN and infinity stay what they are in a sum."""
         finite = torch.stack([output.sum(dtype=torch.float32) for output in outputs]).isfinite()
         iteration = MessageHub.get_current_instance().runtime_info.get('iter')
@@ -36,10 +38,37 @@ class FiniteCheck:
 
 
 def require_finite(finite: Tensor, iteration: int | None) -> None:
-    """Raise `ValueError` unless all of these are true."""
+    """Raise `UserError` unless all of these are true."""
     if not finite.all():
         when = '' if iteration is None else f' at iteration {iteration}'
         raise UserError(
             f"the teacher's outputs hold NaN or infinity{when}, and nothing can be learnt of them: "
             'check its checkpoint and data_preprocessor. In float16 they may also have overflowed, '
             'which bfloat16 does not')
+
+
+class VariationCheck:
+    """Raises `UserError` where outputs are the same for different images, until they once differ.
+
+    Args:
+        name: Class of the teacher, for the message.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.passed = False
+
+    def __call__(self, images: Tensor, outputs: Sequence[Tensor]) -> None:
+        if self.passed or len(images) < 2 or not varies(images):
+            return
+        self.passed = any(varies(output) for output in outputs)
+        if not self.passed:
+            raise UserError(
+                f'the teacher {self.name} puts out the same for different images, so nothing can '
+                'be learnt of it: check its checkpoint and data_preprocessor')
+
+
+def varies(x: Tensor) -> bool:
+    """True if the entries of a batch differ by more than rounding."""
+    x = x.float()
+    return bool((x - x[:1]).abs().amax() > 1e-5 * x.abs().amax())

@@ -1,4 +1,4 @@
-"""Encodings of a teacher's outputs on disk."""
+"""Formats of a teacher's outputs on disk: all values, or the highest scores."""
 from math import log
 from typing import Protocol
 
@@ -6,17 +6,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .losses import ScoreDistillation
+from .losses import Distillation, ScoreDistillation
 
 
-class Encoding(Protocol):
-    """Outputs (B, width) in float32 <-> an array (B,) of ``kind``."""
+class Format(Protocol):
+    """Outputs (B, width) in float32 <-> an array (B,) of records."""
 
-    kind: np.dtype
+    record: np.dtype
 
     def encode(self, x: Tensor) -> np.ndarray: ...
 
     def decode(self, stored: np.ndarray) -> Tensor: ...
+
+
+def format_for(losses: list[Distillation], width: int) -> Format:
+    """The format of outputs (B, width) that serves these losses."""
+    if len(losses) == 1 and isinstance(losses[0], ScoreDistillation) and width <= 2**16:
+        return TopScores(width, losses[0])
+    return Vector(width)
 
 
 class Vector:
@@ -24,13 +31,13 @@ class Vector:
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self.kind = np.dtype([('values', 'f2', width)])
+        self.record = np.dtype([('values', 'f2', width)])
 
     def __str__(self) -> str:
         return f'{self.width} values'
 
     def encode(self, x: Tensor) -> np.ndarray:
-        stored = np.zeros(len(x), self.kind)
+        stored = np.zeros(len(x), self.record)
         stored['values'] = x.cpu().numpy()
         return stored
 
@@ -51,8 +58,8 @@ class TopScores:
 
     def __init__(self, width: int, loss: ScoreDistillation) -> None:
         self.width, self.loss, self.top_k = width, loss, min(loss.top_k, width)
-        scores = self.top_k + 1 if self.top_k > 1 else 0
-        self.kind = np.dtype([('classes', 'u2', self.top_k), ('scores', 'f2', scores)])
+        scores = self.top_k + 1 if self.top_k > 1 else 0  # the last is that of all others
+        self.record = np.dtype([('classes', 'u2', self.top_k), ('scores', 'f2', scores)])
 
     def __str__(self) -> str:
         of_others = 1 < self.top_k < self.width
@@ -65,7 +72,7 @@ class TopScores:
         return getattr(self.loss, 'temperature', 1.)
 
     def encode(self, x: Tensor) -> np.ndarray:
-        stored = np.zeros(len(x), self.kind)
+        stored = np.zeros(len(x), self.record)
         top, classes = x.topk(self.top_k)
         stored['classes'] = classes.cpu().numpy().reshape(stored['classes'].shape)
         if self.top_k > 1:
