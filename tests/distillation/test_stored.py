@@ -265,12 +265,6 @@ def test_samples_that_do_not_say_which_they_are(tmp_path: Path) -> None:
             store(tmp_path).outputs(torch.ones(1, 3, 8, 8), samples)
 
 
-def test_scores_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
-    (tmp_path / 'rank0of1.json').write_text('{}')
-    with pytest.raises(ValueError, match='by an earlier version'):
-        store(tmp_path)
-
-
 def test_maps_are_too_large(tmp_path: Path) -> None:
     config = unlabelled()
     config['teacher']['store'] = str(tmp_path)

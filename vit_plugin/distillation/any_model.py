@@ -18,9 +18,6 @@ def distilled(student_type: str | type | None = None, **kwargs: Any) -> Distille
     Args:
         student_type: The ``type`` of the model without distillation, e.g. ``'MaskRCNN'``.
         **kwargs: Those of the student, and of `DistilledModel`.
-
-    Raises:
-        UserError: ``student_type`` is missing, or no model of these toolkits.
     """
     if student_type is None:
         raise UserError("vit_plugin.Distilled needs student_type='...', what the type of the model "

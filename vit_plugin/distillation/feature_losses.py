@@ -24,9 +24,6 @@ class FeatureDistillation(Distillation):
         cosine: Factor of the cosine part, in [0, 1]; the rest is the smooth L1 part's.
         student_channels: Width of the student's features; found by itself in a config.
         teacher_channels: Width of the teacher's features; found by itself in a config.
-
-    Raises:
-        UserError: an argument is out of range.
     """
 
     dims = (2, 4)
@@ -43,8 +40,8 @@ class FeatureDistillation(Distillation):
         """Widths and grids may differ; a global feature has no map to compare with."""
         if len(student) == 2 and len(teacher) == 4:
             return 'the teacher has a map, but the student one feature for the whole image'
-        return super().mismatch((*student[:1], *[0] * (len(student) - 1))[:len(teacher)],
-                                (*teacher[:1], *[0] * (len(teacher) - 1)))
+        dims = min(len(student), len(teacher))
+        return super().mismatch((0,) * dims, (0,) * len(teacher))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         student, teacher = student.float(), teacher.float()

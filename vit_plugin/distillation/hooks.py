@@ -20,17 +20,12 @@ from .model import DistilledModel
 class TeacherCheckHook(Hook):
     """Scores the teachers on validation images before training, and stops if one is too bad.
 
-    All classifiers whose scores are learnt are asked. The images take the path of training: the
-    student's preprocessor, the conversion to the teacher's normalisation, and the optimizer
-    wrapper's precision. What is learnt of features is checked in training, by `Teacher`.
+    Scored are all classifiers whose scores are learnt, on the path of training: the student's
+    preprocessor, the conversion of pixels, and the optimizer wrapper's precision.
 
     Args:
         min_accuracy: Least top-1 accuracy in percent, in (1, 100].
         num_batches: Validation batches to score in each process.
-
-    Raises:
-        UserError: an argument is out of range, or there is no validation data.
-        UserError: a teacher is below ``min_accuracy``.
     """
 
     priority = 'VERY_LOW'
@@ -96,28 +91,20 @@ class DistillationScheduleHook(Hook):
         off_last: For so many epochs at the end the weight is 0, and the teacher does not run.
             The last values are reached before these.
         by_epoch: ``False`` counts iterations instead of epochs.
-
-    Raises:
-        UserError: a value is out of range, or nothing is scheduled.
-        UserError: the loss has no temperature.
     """
 
     def __init__(self, weight: tuple[float, float] | None = None,
                  temperature: tuple[float, float] | None = None, off_last: int = 0,
                  by_epoch: bool = True) -> None:
-        if weight is not None and not (len(weight) == 2 and all(w >= 0 for w in weight)):
+        if weight is not None and (len(weight) != 2 or min(weight) < 0):
             raise UserError(f'weight={weight} must be two numbers that are not negative')
-        if temperature is not None and not (
-                len(temperature) == 2 and all(t > 0 for t in temperature)):
+        if temperature is not None and (len(temperature) != 2 or min(temperature) <= 0):
             raise UserError(f'temperature={temperature} must be two positive numbers')
         if off_last < 0 or (weight is None and temperature is None and off_last == 0):
             raise UserError(f'nothing is scheduled: give weight, temperature or off_last > 0 '
                             f'(got off_last={off_last})')
-        self.weight = weight
-        self.temperature = temperature
-        self.off_last = off_last
-        self.by_epoch = by_epoch
-        self.constant_weight = 0.
+        self.weight, self.temperature = weight, temperature
+        self.off_last, self.by_epoch = off_last, by_epoch
 
     def before_train(self, runner: Runner) -> None:
         """Check that model and length of training fit."""
@@ -131,9 +118,10 @@ class DistillationScheduleHook(Hook):
         if self.temperature is not None and model.stores:
             raise UserError('stored scores are those at one temperature: leave temperature of the '
                             'DistillationScheduleHook out, or store= of the teacher')
-        most = max(self.weight or (0,)) * model.teacher.weight
+        self.ends = self.weight or (distillation.weight, distillation.weight)
+        most = max(self.ends) * model.teacher.weight
         if most > 1 and isinstance(distillation, ScoreDistillation):
-            raise UserError(f'weight={self.weight} reaches {most:g} with the weight of the '
+            raise UserError(f'weight={self.ends} reaches {most:g} with the weight of the '
                             'teacher, and leaves nothing to the labels: 1 is the most')
         if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
             raise UserError('an iteration-based training has no epochs to schedule by: '
@@ -142,19 +130,18 @@ class DistillationScheduleHook(Hook):
         if self.off_last >= total:
             raise UserError(f'off_last={self.off_last} must be less than the whole training, '
                             f'{total}')
-        self.constant_weight = distillation.weight
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Set weight and temperature, and log them."""
         distillation: Any = student_of(runner, type(self).__name__).distillation
-        now, total = ((runner.epoch, runner.max_epochs) if self.by_epoch
-                      else (runner.iter, runner.max_iters))
+        now, total = runner.iter, runner.max_iters
+        if self.by_epoch:
+            now, total = runner.epoch, runner.max_epochs
         steps = total - self.off_last
         progress = min(now / max(steps - 1, 1), 1.)
-        off = now >= steps
-        weight = self.weight or (self.constant_weight, self.constant_weight)
-        distillation.weight = 0. if off else interpolate(weight, progress)
-        runner.message_hub.update_scalar('train/distill_weight', distillation.weight)
+        weight = 0. if now >= steps else interpolate(self.ends, progress)
+        distillation.weight = weight
+        runner.message_hub.update_scalar('train/distill_weight', weight)
         if self.temperature is not None:
             distillation.temperature = interpolate(self.temperature, progress)
             runner.message_hub.update_scalar('train/temperature', distillation.temperature)

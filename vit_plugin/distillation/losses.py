@@ -10,19 +10,12 @@ REDUCTIONS = ('batchmean', 'numel')
 
 
 class Distillation(nn.Module):
-    """Base of the losses: (student, teacher) -> a scalar, before its weight.
-
-    Args:
-        weight: Factor of the loss in the total, not negative.
+    """Base of the losses: (student, teacher) -> a scalar, before its weight (not negative).
 
     Attributes:
-        compares: ``'scores'`` or ``'maps'``: which outputs are compared where the config names
-            none, see `default_tap`.
+        compares: ``'scores'`` or ``'maps'``, the default of what is compared, see `find_tap`.
         dims: Number of dimensions of both: 2 for (B, K), 4 for (B, C, H, W).
-        needs_labels: Whether the true classes (B,) are its third argument.
-
-    Raises:
-        UserError: the weight is out of range.
+        needs_labels: True if the true classes (B,) are its third argument.
     """
 
     weight: float
@@ -51,12 +44,9 @@ class Distillation(nn.Module):
 
 
 class ScoreDistillation(Distillation):
-    """Base of the losses on scores (B, K) that stand beside a label loss.
+    """Base of the losses on scores (B, K) that share the total with a label loss.
 
-    The total is ``(1 - weight) * label loss + weight * distillation loss``.
-
-    Args:
-        weight: Share of the teacher in the total loss, in [0, 1].
+    The total is ``(1 - weight) * label loss + weight * distillation loss``, the weight in [0, 1].
 
     Attributes:
         top_k: How many of the teacher's highest scores `StoredOutputs` keeps for it.
@@ -73,23 +63,20 @@ class ScoreDistillation(Distillation):
 
 
 class SoftenedDistillation(Distillation):
-    """Base of the losses on scores over a temperature: ``label loss + weight * this loss``.
-
-    Args:
-        weight: Factor of the loss.
-        temperature: Divides the scores before the softmax, positive.
-
-    Raises:
-        UserError: an argument is out of range.
-    """
+    """Base of the losses on scores over a temperature: ``label loss + weight * this loss``."""
 
     compares = 'scores'
 
     def __init__(self, weight: float, temperature: float) -> None:
         super().__init__(weight)
-        if temperature <= 0:
-            raise UserError(f'temperature={temperature} must be positive')
-        self.temperature = temperature
+        self.temperature = positive_temperature(temperature)
+
+
+def positive_temperature(temperature: float) -> float:
+    """A temperature, which divides scores before the softmax; `UserError` unless positive."""
+    if temperature <= 0:
+        raise UserError(f'temperature={temperature} must be positive')
+    return temperature
 
 
 @MODELS.register_module()
@@ -122,19 +109,14 @@ class SoftDistillation(ScoreDistillation):
         reduction: ``'batchmean'``, the formula, sums over the classes and averages over the
             batch (timm and mmrazor too). ``'numel'`` also divides by the number of classes, as
             facebookresearch/deit's ``losses.py`` does, which makes the term that much smaller.
-
-    Raises:
-        UserError: an argument is out of range.
     """
 
     def __init__(self, weight: float = 0.1, temperature: float = 3.,
                  reduction: str = 'batchmean') -> None:
         super().__init__(weight)
-        if temperature <= 0:
-            raise UserError(f'temperature={temperature} must be positive')
+        self.temperature = positive_temperature(temperature)
         if reduction not in REDUCTIONS:
             raise UserError(f"reduction='{reduction}' is unknown: choose from {REDUCTIONS}")
-        self.temperature = temperature
         self.reduction = reduction
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

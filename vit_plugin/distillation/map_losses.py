@@ -98,9 +98,6 @@ class MGD(Distillation):
         masked: Share of the pixels that are left out, in [0, 1).
         student_channels: Width of the student's map; found by itself in a config.
         teacher_channels: Width of the teacher's map; found by itself in a config.
-
-    Raises:
-        UserError: an argument is out of range.
     """
 
     def __init__(self, student_channels: int, teacher_channels: int, weight: float = 2e-5,
@@ -117,8 +114,8 @@ class MGD(Distillation):
 
     def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """Widths may differ."""
-        return super().mismatch((*student[:1], 0, *student[2:]), (*teacher[:1], 0, *teacher[2:])
-                                ) and 'both must be maps of one size'
+        reason = super().mismatch((0, 0, *student[2:]), (0, 0, *teacher[2:]))
+        return reason and 'both must be maps of one size'
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         batch, _, height, width = student.shape
@@ -130,5 +127,5 @@ class MGD(Distillation):
 def standardise_channels(x: Tensor) -> Tensor:
     """(B, C, H, W) -> the same with mean 0 and deviation 1 in each channel, as in mmrazor's."""
     x = x.float()
-    mean, std = (f(x, dim=(0, 2, 3), keepdim=True) for f in (torch.mean, torch.std))
-    return (x - mean) / (std + 1e-6)
+    mean = x.mean((0, 2, 3), keepdim=True)
+    return (x - mean) / (x.std((0, 2, 3), keepdim=True) + 1e-6)

@@ -47,7 +47,6 @@ class DistilledModel(BaseModel):
         **kwargs: Those of the student.
 
     Raises:
-        UserError: an argument is missing or of the wrong kind.
         UserError: student and teacher do not match, or the teacher has no usable checkpoint.
         FileNotFoundError: a teacher's config or checkpoint does not exist.
     """

@@ -33,13 +33,12 @@ Outputs = dict[str, list[Tensor]]
 class StoredOutputs:
     """The teacher's outputs for a batch (B, 3, H, W), computed once for each view of a sample.
 
-    Where pixels follow from (seed, epoch, sample, repeat) alone, as `SeededDataset` makes them, the
-    teacher sees the same images in every run, whatever the batch size and the number of processes.
-    So its outputs are kept under this key: a file of records for each epoch and repeat,
-    written through memory maps. A record has a checksum: one that a kill cut short is as good as
-    absent. What is absent is computed, and what is read is what the run that stored it used. Fast
-    knowledge distillation (FKD, Shen and Xing, https://arxiv.org/abs/2112.01528) and TinyViT (Wu et
-    al., https://arxiv.org/abs/2207.10666) store top scores likewise.
+    Pixels follow from (seed, epoch, sample, repeat) alone, as `SeededDataset` makes them, whatever
+    the batch size and the number of processes. So outputs are kept under this key: a file of
+    records for each epoch and repeat, written through memory maps. A record has a checksum: one
+    that a kill cut short is as good as absent, and computed again. FKD (Shen and Xing,
+    https://arxiv.org/abs/2112.01528) and TinyViT (Wu et al., https://arxiv.org/abs/2207.10666)
+    store top scores likewise.
 
     Scores that a single `HardDistillation` or `SoftDistillation` takes are kept as `TopScores`, all
     other outputs (B, C) as half floats.
@@ -65,9 +64,6 @@ class StoredOutputs:
         self.formats: list[tuple[str, Format]] = []
         for text in losses:
             self.require_vectors(text, teacher.shapes.get(text, []))
-        if list(self.folder.glob('rank*of*.json')):
-            raise UserError(f"the scores in {folder} were stored by an earlier version, by the "
-                            'iterations of a run: store these in another folder')
 
     def outputs(self, x: Tensor, data_samples: Sequence[BaseDataElement] | None) -> Outputs:
         """The outputs of `Teacher.outputs`, looked up by the `SampleKey` that each sample names."""
@@ -164,7 +160,8 @@ class StoredOutputs:
         records['check'] = checksums(records)
         return records
 
-    def check_pixels(self, keys: Sequence[SampleKey], stored: np.ndarray, means: np.ndarray) -> None:
+    def check_pixels(self, keys: Sequence[SampleKey], stored: np.ndarray, means: np.ndarray
+                     ) -> None:
         """Raise `UserError` unless the images are those that the outputs are of."""
         wrong = ~np.isclose(means, stored, atol=ATOL, rtol=RTOL)
         if not wrong.any():

@@ -26,12 +26,11 @@ class Teacher:
 
     Args:
         model: Any model with its weights loaded: of mmpretrain, mmdet or mmseg, or a bare module.
-        pixels: The student's data preprocessor. Where the teacher's has another mean, standard
-            deviation or channel order, the pixels are converted.
-        resize: Size in pixels, or (height, width), that the images get for the teacher; ``None``
-            for the student's.
-        channels_last: Keep weights and pixels in channels-last memory format, which convolutions
-            in mixed precision on a GPU are faster with.
+        pixels: The student's data preprocessor, from whose pixels the teacher's are converted.
+        resize: Size in pixels, or (height, width), of the teacher's images; ``None`` for the
+            student's.
+        channels_last: Keep weights and pixels in this memory format, faster for convolutions in
+            mixed precision on a GPU.
         compile: ``True`` to call ``torch.compile``, or its arguments (mmengine's convention).
         weight: Factor of every loss of this teacher, where there are several.
 
@@ -98,15 +97,10 @@ class Teacher:
 
     @torch.no_grad()
     def dry_run(self, image: Tensor, any_size: bool) -> dict[str, list[Tensor]]:
-        """Outputs of the tapped modules for an empty image, unchecked.
+        """`outputs`, unchecked, for an empty image (1, 3, H, W) of the student.
 
-        Args:
-            image: (1, 3, H, W), as the student gets it.
-            any_size: ``True`` where images in training may have another size. Then nothing is
-                returned where the teacher cannot take this one.
-
-        Raises:
-            UserError: pixels alone are not enough for them.
+        Nothing is returned where the teacher cannot take one of this size, and images in training
+        may have ``any_size``. `UserError` where a model needs more than pixels.
         """
         try:
             recorded = self.run(self.entry, self.pixels(image))
@@ -166,18 +160,14 @@ def build_teacher(teacher: TeacherConfig, pixels: nn.Module, scope: str | None =
     Args:
         teacher: One of
 
-            - a model's config with ``checkpoint`` added:
+            - a model's config, or a bare module's by any importable name, with ``checkpoint``:
               ``dict(type='ImageClassifier', backbone=..., head=..., checkpoint='r50.pth')``;
-            - a bare module's, by any importable name, with ``data_preprocessor`` where needed:
-              ``dict(type='timm.create_model', model_name=..., pretrained=True, checkpoint=None)``;
             - a function of pixels: ``dict(function='package.module.name', data_preprocessor=...)``;
             - ``dict(config='configs/resnet50.py', checkpoint='r50.pth')``;
             - the path of a config file whose ``load_from`` is the checkpoint.
 
-            ``checkpoint=None`` says that the config brings the weights itself, e.g. with
-            ``init_cfg`` or timm's ``pretrained=True``. ``resize``, ``channels_last``, ``compile``
-            and ``weight`` may be added to a dict, see `Teacher`; so may ``store``, see
-            `StoredOutputs`.
+            ``checkpoint=None`` says that the config brings the weights itself. Arguments of
+            `Teacher` may be added to a dict, and ``store``, see `StoredOutputs`.
         pixels: The student's data preprocessor.
         scope: The toolkit of names without one, where no config file says so; ``None`` for the
             present one.
