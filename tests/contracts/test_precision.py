@@ -10,7 +10,7 @@ from torch.ao.quantization import quantize_dynamic
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from vit_plugin.ops.attention.reference import OVERFLOWS
+from vit_plugin.ops.attention import OVERFLOWS
 
 HALF = [torch.bfloat16, torch.float16]
 

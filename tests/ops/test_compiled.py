@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 import vit_plugin
-from vit_plugin.layers.blocks import SwinBlock
-from vit_plugin.ops.attention.compiled import window_self_attention
-from vit_plugin.ops.mlp import compiled_mlp
+from vit_plugin.layers import FeedForward, ShiftedWindowAttention, SwinBlock, WindowAttention
+from vit_plugin.ops import cpu
 
 # torch < 2.7 does not tell export, whose graph must not hold them.
 OPERATORS = (['vit_plugin.window_self_attention', 'vit_plugin.mlp']
@@ -47,7 +46,8 @@ def compile_and_run(block: nn.Module, x: Tensor) -> tuple[list[str], Tensor]:
 def test_where_they_are_called(grad: bool, context: Callable[[], AbstractContextManager],
                                expected: list[str]) -> None:
     torch.manual_seed(0)
-    block, x = SwinBlock(32, 2, (4, 4), (2, 2)), torch.randn(2, 9, 10, 32)
+    attn = ShiftedWindowAttention(WindowAttention(32, 2, (4, 4)), (2, 2))
+    block, x = SwinBlock(32, attn, FeedForward(32, 128)), torch.randn(2, 9, 10, 32)
     with torch.set_grad_enabled(grad), context():
         found, out = compile_and_run(block, x)
         assert found == expected
@@ -61,7 +61,7 @@ def test_operators_say_the_shape_of_their_result(batch: int) -> None:
     parameters = [torch.randn(shape) for shape in ((96, 32), (96,), (32, 32), (32,), (2, 16, 16))]
     checks = ('test_schema', 'test_faketensor')
     with torch.no_grad():
-        torch.library.opcheck(window_self_attention,
+        torch.library.opcheck(cpu.attention.operator,
                               (x, *parameters, (4, 4), (2, 2), None), test_utils=checks)
-        torch.library.opcheck(compiled_mlp, (x, *parameters[:2], torch.randn(16, 96), None),
+        torch.library.opcheck(cpu.mlp.operator, (x, *parameters[:2], torch.randn(16, 96), None),
                               test_utils=checks)

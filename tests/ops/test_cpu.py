@@ -1,12 +1,14 @@
 """Attention in windows on the CPU, in groups, is the reference's in value and gradients."""
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from vit_plugin.ops.attention import cpu, reference
-from vit_plugin.ops.attention.cpu import GroupedAttention, map_windows, window_groups
-from vit_plugin.ops.backends import TOKENS
+from vit_plugin.ops import pad_to_windows, window_attention
+from vit_plugin.ops.attention import attend_in_windows, fused_with_kept_mask
+from vit_plugin.ops.cpu import attention as cpu
+from vit_plugin.ops.cpu.attention import TOKENS, map_windows, window_groups
+from vit_plugin.ops.windows import kept_shift_mask
 
 # (batch, height, width): more than a group, padded, fewer tokens than a window, several maps in a
 # group, padding that the shift brings into the window before the last.
@@ -16,11 +18,11 @@ WINDOW = (7, 7)
 
 def inputs_of(size: tuple[int, int, int], dtype: torch.dtype = torch.float32,
               window: tuple[int, int] = WINDOW) -> list[Tensor]:
-    """qkv, padding, bias."""
+    """qkv of whole windows, bias."""
     torch.manual_seed(0)
     n = window[0] * window[1]
-    return [torch.randn(shape, dtype=dtype, requires_grad=True)
-            for shape in ((*size, 24), (24,), (2, n, n))]
+    qkv = pad_to_windows(torch.randn(*size, 24, dtype=dtype), window).requires_grad_()
+    return [qkv, torch.randn(2, n, n, dtype=dtype, requires_grad=True)]
 
 
 @pytest.mark.parametrize('shift', [(0, 0), (3, 3), (0, 2)], ids=str)
@@ -28,40 +30,40 @@ def inputs_of(size: tuple[int, int, int], dtype: torch.dtype = torch.float32,
 def test_equals_the_reference(size: tuple[int, int, int], shift: tuple[int, int]) -> None:
     inputs = inputs_of(size)
     for scale in (None, 0.5):
-        expected, found = (way.window_attention(*inputs, WINDOW, shift, scale)
-                           for way in (reference, cpu))
+        expected = attend_in_windows(*inputs, WINDOW, shift, scale)
+        found = cpu.attend(*inputs, WINDOW, shift, scale)
         torch.testing.assert_close(found, expected)
-        with torch.no_grad():
-            inferred = cpu.window_attention(*inputs, WINDOW, shift, scale)
-        torch.testing.assert_close(inferred, expected)
         weights = torch.randn(expected.shape)
-        for a, b in zip(*(torch.autograd.grad((out * weights).sum(), inputs, allow_unused=True)
+        for a, b in zip(*(torch.autograd.grad((out * weights).sum(), inputs)
                           for out in (found, expected))):
-            # Where nothing is padded the reference does not use the padding.
-            torch.testing.assert_close(a, 0 * a if b is None else b, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
-def test_padding_may_be_zeros() -> None:
-    qkv, padding, bias = inputs_of((2, 8, 5))
-    expected = reference.window_attention(qkv, padding * 0, bias, WINDOW, (3, 3), None)
-    for way in (reference, cpu):
-        found = way.window_attention(qkv, None, bias, WINDOW, (3, 3), None)
-        torch.testing.assert_close(found, expected)
-        found.sum().backward()
+@pytest.mark.parametrize('bias', [True, False])
+@pytest.mark.parametrize('shift', [(0, 0), (3, 3), (0, 2)], ids=str)
+@pytest.mark.parametrize('size', SIZES, ids=str)
+def test_inference_equals_the_reference(size: tuple[int, int, int], shift: tuple[int, int],
+                                        bias: bool) -> None:
+    torch.manual_seed(0)
+    x, table = torch.randn(*size, 8), torch.randn(2, 49, 49)
+    qkv, proj = nn.Linear(8, 24, bias), nn.Linear(8, 8)
+    with torch.no_grad():
+        expected, found = (way(x, qkv, proj, table, WINDOW, shift)
+                           for way in (window_attention, cpu.window_attention))
+    torch.testing.assert_close(found, expected)
 
 
 def test_gradients_and_theirs() -> None:
-    qkv, padding, bias = inputs_of((1, 5, 3), torch.float64, (2, 2))
-    assert gradcheck(GroupedAttention.apply, (qkv, padding, bias, (2, 2), (1, 1), None))
-    assert gradgradcheck(GroupedAttention.apply, (qkv, padding, bias, (2, 2), (1, 1), None))
+    inputs = inputs_of((1, 5, 3), torch.float64, (2, 2))
+    assert gradcheck(cpu.attend, (*inputs, (2, 2), (1, 1), None))
+    assert gradgradcheck(cpu.attend, (*inputs, (2, 2), (1, 1), None))
 
 
 def test_bfloat16_gradients_are_computed_in_float32() -> None:
     inputs = inputs_of((2, 8, 8), torch.bfloat16)
-    found = torch.autograd.grad(cpu.window_attention(*inputs, WINDOW, (3, 3), None).sum(), inputs)
+    found = torch.autograd.grad(cpu.attend(*inputs, WINDOW, (3, 3), None).sum(), inputs)
     precise = [x.detach().float().requires_grad_() for x in inputs]
-    expected = torch.autograd.grad(
-        cpu.window_attention(*precise, WINDOW, (3, 3), None).sum(), precise)
+    expected = torch.autograd.grad(cpu.attend(*precise, WINDOW, (3, 3), None).sum(), precise)
     for a, b in zip(found, expected):
         assert a.dtype == torch.bfloat16
         assert (a - b).abs().max() <= 2e-2 * b.abs().max()
@@ -92,9 +94,9 @@ def test_what_is_kept_does_not_grow_with_the_batch() -> None:
 def test_what_inference_keeps_serves_training() -> None:
     """Tensors made in inference mode cannot be saved for a backward pass."""
     map_windows.cache_clear()
-    reference.kept_mask.cache_clear()
+    kept_shift_mask.cache_clear()
     inputs = inputs_of((2, 8, 8))
-    for way in (cpu, reference):
+    for way in (cpu.attend, fused_with_kept_mask):
         with torch.inference_mode():
-            way.window_attention(*inputs, WINDOW, (3, 3), None)
-        way.window_attention(*inputs, WINDOW, (3, 3), None).sum().backward()
+            way(*inputs, WINDOW, (3, 3), None)
+        way(*inputs, WINDOW, (3, 3), None).sum().backward()

@@ -2,12 +2,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 
-from vit_plugin.ops import backend, mlp
-from vit_plugin.ops.backends import TOKENS
-from vit_plugin.ops.mlp import GELULinear
+from vit_plugin.layers import FeedForward
+from vit_plugin.ops import backend
+from vit_plugin.ops.cpu.attention import TOKENS
+from vit_plugin.ops.recompute import GELULinear
 
 
 def doubles(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -27,23 +28,25 @@ def test_gelu_linear() -> None:
 @pytest.mark.parametrize('bias', [True, False])
 def test_every_way_gives_the_same(shape: tuple[int, ...], bias: bool) -> None:
     torch.manual_seed(0)
-    x, first, second = torch.randn(shape), nn.Linear(8, 32, bias), nn.Linear(32, 5, bias)
-    weights = (first.weight, first.bias, second.weight, second.bias)
+    x, ffn = torch.randn(shape), FeedForward(8, 32)
+    first, second = ffn.layers[0][0], ffn.layers[1]
+    if not bias:
+        first.bias = second.bias = None
     expected = second(F.gelu(first(x)))
     for names in (('reference',), ('cpu',), ('recompute',)):
         with backend(*names):
-            torch.testing.assert_close(mlp(x, *weights), expected)
+            torch.testing.assert_close(ffn(x), expected)
             with torch.no_grad():
-                torch.testing.assert_close(mlp(x, *weights), expected)
+                torch.testing.assert_close(ffn(x), expected)
 
 
 def test_training_keeps_less() -> None:
     sizes = {}
     for name in ('reference', 'recompute'):
         saved: list[int] = []
-        first, second = nn.Linear(8, 32), nn.Linear(32, 8)
+        ffn = FeedForward(8, 32)
         with backend(name), torch.autograd.graph.saved_tensors_hooks(
                 lambda x, saved=saved: saved.append(x.numel()) or x, lambda x: x):
-            mlp(torch.randn(100, 8), first.weight, first.bias, second.weight, second.bias)
+            ffn(torch.randn(100, 8))
         sizes[name] = sum(saved)
     assert sizes['reference'] - sizes['recompute'] >= 100 * 32

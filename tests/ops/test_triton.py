@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vit_plugin.layers import ShiftedWindowAttention
-from vit_plugin.ops import backend
-from vit_plugin.ops.attention import takes_triton
+from vit_plugin.layers import ShiftedWindowAttention, WindowAttention
+from vit_plugin.ops import backend, choose, window_attention
+from vit_plugin.ops.choice import triton_window_attention
 
 triton = pytest.importorskip('triton')
 
@@ -24,7 +24,7 @@ def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
     for window, dim in WINDOWS.items():
         for shift in ((0, 0), (window[0] // 2, window[1] // 2)):
             torch.manual_seed(0)
-            layer = ShiftedWindowAttention(2 * dim, 2, window, shift, pad_small_map=True)
+            layer = ShiftedWindowAttention(WindowAttention(2 * dim, 2, window), shift, True)
             torch.nn.init.normal_(layer.w_msa.relative_position_bias_table)
             torch.nn.init.normal_(layer.w_msa.qkv.bias)  # what padding attends with
             layer.to(device, dtype)
@@ -34,7 +34,7 @@ def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
                     with backend('reference'):
                         expected = layer(x)
                     with backend('triton'):
-                        assert takes_triton(x)
+                        assert choose(window_attention, x) is triton_window_attention
                         found = layer(x)
                 worst = (found - expected).abs().max() / expected.abs().max()
                 assert worst <= tolerance, (window, size, shift, worst)
@@ -59,7 +59,7 @@ def test_compiles_for_gpus(window: tuple[int, int], capability: int) -> None:
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from vit_plugin.ops.attention.triton import attend
+    from vit_plugin.ops.triton import attend
     constants = dict(WINDOW_H=window[0], WINDOW_W=window[1], HEADS=3, DIM=32, DIM_BLOCK=32,
                      BLOCK=64, SHIFTED=True, MASK=-1e4)
     types = {name: '*bf16' if name in ('qkv', 'padding', 'bias', 'out') else 'i32'

@@ -28,15 +28,6 @@ def test_pad_adds_zeros_at_bottom_and_right_only_where_needed() -> None:
     assert pad_to_windows(padded, (3, 4)) is padded
 
 
-def test_pad_with_a_value() -> None:
-    x, value = torch.randn(1, 5, 8, 2), torch.tensor([3., -1.])
-    padded = pad_to_windows(x, (3, 5), value=value)
-    assert padded.shape == (1, 6, 10, 2)
-    assert torch.equal(padded[:, :5, :8], x)
-    assert (padded[:, 5:] == value).all()
-    assert (padded[:, :, 8:] == value).all()
-
-
 @pytest.mark.parametrize('shift', [(0, 0), (2, -3)])
 def test_roll_by_tensors(shift: tuple[int, int]) -> None:
     x = torch.randn(2, 5, 8, 3)

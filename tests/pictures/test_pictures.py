@@ -14,7 +14,7 @@ from torch import nn
 from tests.cli.test_train_and_test import classification, detection
 from tests.conftest import SIZE
 from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
-from vit_plugin.layers import SwinBlock
+from vit_plugin.layers import FeedForward, ShiftedWindowAttention, SwinBlock, WindowAttention
 from vit_plugin.ops import pad_to_windows, window_partition, window_reverse
 from vit_plugin.pictures import attention, gradcam, positions, pyramid, windows
 from vit_plugin.pictures.subject import Subject, View, load_subject
@@ -36,6 +36,11 @@ def sharpened(model: nn.Module) -> Any:
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.5)
     return model.eval()
+
+
+def swin_block(window: tuple[int, int], shift: tuple[int, int]) -> SwinBlock:
+    attn = ShiftedWindowAttention(WindowAttention(8, 2, window), shift)
+    return SwinBlock(8, attn, FeedForward(8, 32))
 
 
 def subject_of(text: str, folder: Path) -> Subject:
@@ -94,7 +99,7 @@ def test_token_maps_point_at_the_patch_that_is_attended_to() -> None:
 @pytest.mark.parametrize('shift', [(0, 0), (2, 1)])
 def test_window_weights_rebuild_the_output_of_the_layer(shift: tuple[int, int]) -> None:
     window = (4, 3)
-    block = sharpened(SwinBlock(8, 2, window, shift))
+    block = sharpened(swin_block(window, shift))
     x = torch.randn(1, 7, 8, 8)  # neither is a multiple of the window
     expected = block.attn(block.norm1(x))
 
@@ -109,7 +114,7 @@ def test_window_weights_rebuild_the_output_of_the_layer(shift: tuple[int, int]) 
 
 @torch.no_grad()
 def test_attention_received_adds_up_to_the_tokens_that_look() -> None:
-    block = sharpened(SwinBlock(8, 2, (4, 4)))
+    block = sharpened(swin_block((4, 4), (0, 0)))
     x = torch.randn(1, 8, 8, 8)
     for shift in ((0, 0), (2, 2)):
         heat = windows.received(block, x, shift)

@@ -1,5 +1,6 @@
 """The backbones; they need torch and mmengine only."""
-from .deit import DeiT, DistilledDeiT
+from .deit import DeiT
+from .distilled_deit import DistilledDeiT
 from .stock import mmdet, mmpretrain, mmseg, register
 from .swin import SwinTransformer
 

@@ -63,6 +63,21 @@ def resolve_indices(name: str, value: int | Sequence[int], depth: int) -> tuple[
     return indices
 
 
+def resolve_global_blocks(window: tuple[int, int] | None, indices: Sequence[int] | None,
+                          depth: int) -> Sequence[int]:
+    """Blocks with global attention: ``indices``, or the last one of each quarter (ViTDet).
+
+    Raises:
+        UserError: there are indices and no window, or they are wrong.
+    """
+    if indices is None:
+        return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
+    if window is None:
+        raise UserError(f'global_attn_indexes={indices!r} needs a window_size: without one '
+                        'every block is global')
+    return resolve_indices('global_attn_indexes', indices, depth)
+
+
 def check_heads(embed_dims: int, num_heads: int) -> None:
     """Raise `ValueError` unless the channels divide among the heads."""
     if embed_dims % num_heads:

@@ -1,7 +1,6 @@
 """DeiT: Touvron et al., "Training data-efficient image transformers & distillation through
 attention", https://arxiv.org/abs/2012.12877."""
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from vit_plugin.errors import UserError
 from vit_plugin.layers import (
     ACTIVATIONS,
     Attention,
-    MapAttention,
+    FeedForward,
     PatchEmbed,
     TransformerBlock,
     resize_position,
@@ -25,6 +24,7 @@ from .arguments import (
     check_rates,
     pair,
     patch_grid,
+    resolve_global_blocks,
     resolve_indices,
     rising_rates,
 )
@@ -77,6 +77,7 @@ class DeiT(Backbone):
     """
 
     token_names: tuple[str, ...] = ('cls_token',)
+    attention: type[Attention] = Attention  # a subclass may have another
 
     def __init__(self,
                  arch: str | Mapping[str, Any] = 'base',
@@ -113,14 +114,8 @@ class DeiT(Backbone):
         self.check_output()
 
         self.add_embedding(img_size, patch_size, drop_rate)
-        global_blocks = self.resolve_global_blocks(global_attn_indexes, depth)
-        self.layers = nn.ModuleList(
-            TransformerBlock(dims, settings['num_heads'], settings['feedforward_channels'],
-                             drop_rate, drop_path, layer_scale_init_value,
-                             self.attention(i in global_blocks), self.variant.norm,
-                             ACTIVATIONS[self.variant.act], self.variant.attn_drop_path)
-            for i, drop_path in zip(range(self.out_indices[-1] + 1),
-                                    rising_rates(drop_path_rate, depth)))
+        self.layers = self.build_blocks(settings, drop_rate, drop_path_rate,
+                                        layer_scale_init_value, global_attn_indexes)
         if len(self.layers) == depth and self.variant.final_norm:
             self.ln1 = self.variant.norm(dims)
         if out_type == 'avg_featmap':
@@ -180,22 +175,23 @@ class DeiT(Backbone):
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.pre_norm = variant.norm(dims) if variant.pre_norm else nn.Identity()
 
-    def resolve_global_blocks(self, indexes: Sequence[int] | None, depth: int) -> Sequence[int]:
-        """The blocks with global attention where there are windows."""
-        if self.window_size is None and indexes is not None:
-            raise UserError(f'global_attn_indexes={indexes!r} needs a window_size: without one '
-                            'every block is global')
-        if indexes is None:
-            return [depth * quarter // 4 - 1 for quarter in (1, 2, 3, 4)]
-        return resolve_indices('global_attn_indexes', indexes, depth)
-
-    def attention(self, is_global: bool) -> Callable[..., nn.Module]:
-        """The kind of attention of a block."""
-        kind: Callable[..., nn.Module] = Attention
-        if self.window_size is not None:
-            kind = partial(MapAttention, window=None if is_global else self.window_size)
-        return partial(kind, qkv_bias=self.variant.qkv_bias, proj_bias=self.variant.proj_bias,
-                       attn_drop_rate=self.variant.attn_drop_rate)
+    def build_blocks(self, settings: Mapping[str, int], drop_rate: float, drop_path_rate: float,
+                     layer_scale: float, global_indexes: Sequence[int] | None) -> nn.ModuleList:
+        """The blocks up to the last of ``out_indices``."""
+        dims, depth, variant = self.embed_dims, settings['num_layers'], self.variant
+        rates = rising_rates(drop_path_rate, depth)
+        global_blocks = resolve_global_blocks(self.window_size, global_indexes, depth)
+        blocks = nn.ModuleList()
+        for i in range(self.out_indices[-1] + 1):
+            window = None if i in global_blocks else self.window_size
+            attn = self.attention(
+                dims, settings['num_heads'], drop_rate, layer_scale, variant.qkv_bias,
+                variant.proj_bias, variant.attn_drop_rate, window)
+            ffn = FeedForward(dims, settings['feedforward_channels'], drop_rate, layer_scale,
+                              ACTIVATIONS[variant.act])
+            blocks.append(TransformerBlock(dims, attn, ffn, rates[i], variant.norm,
+                                           variant.attn_drop_path))
+        return blocks
 
     def tokens(self) -> list[nn.Parameter]:
         """The learnt tokens in front of the patches, (1, 1, C) each."""
@@ -234,19 +230,3 @@ class DeiT(Backbone):
         if name.startswith('layers.'):
             return int(name.split('.')[1]) + 1, num_depths
         return 0, num_depths
-
-
-class DistilledDeiT(DeiT):
-    """`DeiT` with a distillation token; its ``'cls_token'`` output is the pair (cls, dist).
-
-    The second token learns from a teacher what the first learns from the labels: DeiT, section
-    4, figure 2. State-dict keys are those of mmpretrain's ``DistilledVisionTransformer``.
-    Arguments are those of `DeiT`.
-    """
-
-    token_names = ('cls_token', 'dist_token')
-
-    def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | Sequence[Tensor]:
-        if self.out_type == 'cls_token':
-            return x[:, 0], x[:, 1]
-        return super().format_output(x, grid)

@@ -1,7 +1,6 @@
 """Swin: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
 https://arxiv.org/abs/2103.14030."""
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.layers import (
     ACTIVATIONS,
+    FeedForward,
     PatchEmbed,
     PatchMerging,
     ShiftedWindowAttention,
@@ -111,7 +111,7 @@ class SwinTransformer(Backbone):
     """
 
     stages: Sequence[SwinStage]
-    attention: type[WindowAttention] = WindowAttention  # what a subclass may change
+    attention: type[WindowAttention] = WindowAttention  # a subclass may have another
     num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
@@ -151,8 +151,8 @@ class SwinTransformer(Backbone):
             nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
         self.drop_after_pos = nn.Dropout(drop_rate)
 
-        self.stages = nn.ModuleList(  # type: ignore[assignment]  # indexes like a sequence
-            self.build_stages(depths, heads, drop_path_rate))
+        stages = self.build_stages(depths, heads, drop_path_rate)
+        self.stages = nn.ModuleList(stages)  # type: ignore[assignment]  # indexes like a sequence
         for i in self.out_indices:
             self.add_module(f'norm{i}', nn.LayerNorm(
                 self.num_features[i], eps=self.variant.out_norm_eps or self.variant.norm_eps))
@@ -164,29 +164,31 @@ class SwinTransformer(Backbone):
         self.freeze()
 
     def build_stages(self, depths: Sequence[int], heads: Sequence[int], drop_path_rate: float
-                     ) -> Iterable[SwinStage]:
-        """The stages up to the last of ``out_indices``; every other block is shifted."""
+                     ) -> list[SwinStage]:
+        """The stages up to the last of ``out_indices``, each but that with a merging at its end."""
+        drop_paths = rising_rates(drop_path_rate, sum(depths))
         last = self.out_indices[-1]
-        drop_paths = iter(rising_rates(drop_path_rate, sum(depths)))
-        shifts = ((0, 0), (self.window_size[0] // 2, self.window_size[1] // 2))
-        block = self.block()
-        for i, features in enumerate(self.num_features[:last + 1]):
-            yield SwinStage(
-                (block(features, heads[i], self.window_size, shifts[j % 2], self.pad_small_map,
-                       next(drop_paths), int(self.variant.mlp_ratio * features))
-                 for j in range(depths[i])),
-                PatchMerging(features, self.variant.norm_of_patches) if i < last else None,
-                self.with_cp)
+        stages = []
+        for i, channels in enumerate(self.num_features[:last + 1]):
+            first = sum(depths[:i])
+            rates = drop_paths[first:first + depths[i]]
+            blocks = [self.build_block(channels, heads[i], j, rate) for j, rate in enumerate(rates)]
+            merging = PatchMerging(channels, self.variant.norm_of_patches) if i < last else None
+            stages.append(SwinStage(blocks, merging, self.with_cp))
+        return stages
 
-    def block(self) -> Callable[..., SwinBlock]:
-        """`SwinBlock` with the settings that all blocks share."""
-        variant = self.variant
-        attention = partial(
-            ShiftedWindowAttention, kind=self.attention, qkv_bias=variant.qkv_bias,
-            qk_scale=variant.qk_scale or None, attn_drop_rate=variant.attn_drop_rate,
-            drop_rate=variant.proj_drop_rate)
-        return partial(SwinBlock, drop_rate=variant.ffn_drop_rate, attention=attention,
-                       norm=variant.norm, activation=ACTIVATIONS[variant.act])
+    def build_block(self, channels: int, num_heads: int, index: int, drop_path: float
+                    ) -> SwinBlock:
+        """A block of a stage; those of odd index are shifted by half a window."""
+        variant, window = self.variant, self.window_size
+        w_msa = self.attention(channels, num_heads, window, variant.qkv_bias,
+                               variant.qk_scale or None, variant.attn_drop_rate,
+                               variant.proj_drop_rate)
+        shift = (window[0] // 2, window[1] // 2) if index % 2 else (0, 0)
+        attn = ShiftedWindowAttention(w_msa, shift, self.pad_small_map)
+        ffn = FeedForward(channels, int(variant.mlp_ratio * channels), variant.ffn_drop_rate,
+                          activation=ACTIVATIONS[variant.act])
+        return SwinBlock(channels, attn, ffn, drop_path, variant.norm)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""
@@ -206,7 +208,7 @@ class SwinTransformer(Backbone):
                 out = getattr(self, f'norm{i}')(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
                 outs.append(out.permute(0, 3, 1, 2).contiguous())
             if stage.downsample is not None:
-                x = stage.downsample(x)
+                x = run_block(stage.downsample, x)
         return tuple(outs)
 
     def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:

@@ -1,6 +1,6 @@
 """Building blocks in plain torch, one idea per file: modules that own weights and call ops."""
 from .activation import ACTIVATIONS, QuickGELU
-from .attention import Attention, MapAttention
+from .attention import Attention
 from .blocks import SwinBlock, TransformerBlock
 from .feed_forward import FeedForward
 from .patch_embed import PatchEmbed
@@ -10,7 +10,7 @@ from .residual import DropPath, LayerScale
 from .window_attention import ShiftedWindowAttention, WindowAttention
 
 __all__ = [
-    'ACTIVATIONS', 'Attention', 'DropPath', 'FeedForward', 'LayerScale', 'MapAttention',
+    'ACTIVATIONS', 'Attention', 'DropPath', 'FeedForward', 'LayerScale',
     'PatchEmbed', 'PatchMerging', 'QuickGELU', 'ShiftedWindowAttention', 'SwinBlock',
     'TransformerBlock', 'WindowAttention', 'resize_position',
 ]

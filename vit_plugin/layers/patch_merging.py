@@ -1,13 +1,10 @@
 """Downsampling between Swin's stages."""
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from vit_plugin.ops import pad_to_windows
-
-from .plain import after_norm, linear
 
 
 class PatchMerging(nn.Module):
@@ -30,4 +27,5 @@ class PatchMerging(nn.Module):
         quarters = [pixel for row in rows for pixel in row.unflatten(2, (-1, 2)).unbind(3)]
         # The fastest of several ways to bring the channels into this order, backward included.
         x = torch.stack(quarters, -1).flatten(-2)
-        return after_norm(self.norm, x, partial(linear, self.reduction))
+        x = self.reduction(self.norm(x))
+        return x

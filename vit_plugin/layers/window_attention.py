@@ -6,9 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin import ops
-from vit_plugin.ops.backends import is_exporting
-
-from .plain import is_idle, is_plain
 
 INDEX = 'relative_position_index'
 
@@ -54,19 +51,22 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, shift: ops.Shift = (0, 0)) -> Tensor:
         """Attend in windows of the map rolled by ``-shift``."""
-        bias, window, qkv, proj = self.bias(), self.window, self.qkv, self.proj
+        bias = self.bias()
         if self.training and len(x) == 0:
             # Without a batch the attention gives the bias no gradient, which DDP would wait for.
             x = x + 0 * bias.sum()
-        drop = None if is_idle(self.attn_drop) else self.attn_drop
-        if drop is None and is_plain(qkv, nn.Linear) and is_plain(proj, nn.Linear):
-            return self.proj_drop(ops.window_self_attention(
-                x, (qkv.weight, qkv.bias), (proj.weight, proj.bias), bias, window, shift,
-                self.scale))
-        # Only its own call tells what an adapted projection makes of padding.
-        qkv = self.qkv(ops.pad_to_windows(x, window))
-        out = ops.window_attention(qkv, None, bias, window, shift, self.scale, drop)
-        return self.proj_drop(self.proj(ops.crop(out, (x.shape[1], x.shape[2]))))
+        # A layer of torch's may be computed without a call, a method of a subclass may not.
+        overridden = type(self).project is not WindowAttention.project
+        project = self.project if overridden else self.qkv
+        attend = ops.choose(ops.window_attention, x, project, self.proj, drop=self.attn_drop)
+        x = attend(x, project, self.proj, bias, self.window, shift, self.scale, self.attn_drop)
+        x = self.proj_drop(x)
+        return x
+
+    def project(self, x: Tensor) -> Tensor:
+        """Tokens (..., C) -> their queries, keys and values (..., 3C), side by side."""
+        x = self.qkv(x)
+        return x
 
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
@@ -88,9 +88,10 @@ class WindowAttention(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + INDEX] = self.relative_position_index.clone()
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict,
-                              strict: bool, missing_keys: list, unexpected_keys: list,
-                              error_msgs: list) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str,
+                              local_metadata: dict[str, Any],
+                              strict: bool, missing_keys: list[str], unexpected_keys: list[str],
+                              error_msgs: list[str]) -> None:
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys,
                                       unexpected_keys, error_msgs)
         if prefix + INDEX in unexpected_keys:
@@ -102,38 +103,36 @@ class ShiftedWindowAttention(nn.Module):
     """(B, H, W, C) -> (B, H, W, C), attention in windows shifted by ``shift``.
 
     Args:
-        embed_dims: C.
-        num_heads: Number of heads.
-        window: (height, width).
+        w_msa: The attention in windows.
         shift: (height, width).
-        pad_small_map: Whether to shift also where the map is no larger than a window.
-        kind: `WindowAttention`, or a subclass.
-        attention: Further arguments of ``kind``.
+        pad_small_map: True to shift also where the map is no larger than a window.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
-                 shift: tuple[int, int] = (0, 0), pad_small_map: bool = False,
-                 kind: type[WindowAttention] = WindowAttention, **attention: Any) -> None:
+    def __init__(self, w_msa: WindowAttention, shift: tuple[int, int] = (0, 0),
+                 pad_small_map: bool = False) -> None:
         super().__init__()
-        self.window = window
+        self.window = w_msa.window
         self.shift = shift
         self.pad_small_map = pad_small_map
-        self.w_msa = kind(embed_dims, num_heads, window, **attention)
+        self.w_msa = w_msa
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.w_msa(x, self.shift_of(x))
+        x = self.w_msa(x, self.shift_of(x))
+        return x
 
     def shift_of(self, x: Tensor) -> ops.Shift:
         """The shift for a map (B, H, W, C)."""
         height, width = x.shape[1:3]
         if self.pad_small_map or self.shift == (0, 0):
             return self.shift
-        if is_exporting() and not (isinstance(height, int) and isinstance(width, int)):
+        if ops.is_exporting() and not (isinstance(height, int) and isinstance(width, int)):
             # The exported model decides for each size; a comparison would keep this size's answer.
-            larger = [torch.full((), side) > length
-                      for side, length in zip((height, width), self.window)]
-            return tuple(places * (larger[0] & larger[1]) for places in self.shift)
-        return self.shift if height > self.window[0] and width > self.window[1] else (0, 0)
+            taller = torch.full((), height) > self.window[0]
+            wider = torch.full((), width) > self.window[1]
+            return self.shift[0] * (taller & wider), self.shift[1] * (taller & wider)
+        if height > self.window[0] and width > self.window[1]:
+            return self.shift
+        return (0, 0)
 
     def extra_repr(self) -> str:
         return f'window={self.window}, shift={self.shift}'

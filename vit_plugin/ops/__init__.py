@@ -1,16 +1,26 @@
-"""How things are computed: one function each, back-ends behind it, a reference beside them.
+"""How things are computed. Pure functions of tensors; what owns weights is in `vit_plugin.layers`.
 
-Pure functions of tensors; what owns weights is in `vit_plugin.layers`.
+::
+
+    attention.py   attention, window_attention ─┐
+    mlp.py         mlp ─────────────────────────┤ contracts, each with its reference
+    recompute.py   saving ──────────────────────┘
+    choice.py      choose: the reference, or a back-end that equals it; the only place that decides
+    backends.py    backend: which of them may be taken
+    cpu/, recompute.py, triton.py               the back-ends
+
+A layer asks once a call: ``ops.choose(ops.mlp, x, ...)(x, ...)``.
 """
-from .attention import attention, window_attention, window_self_attention
+from .attention import attention, window_attention
 from .backends import BACKENDS, backend
-from .linear import linear
+from .choice import choose
 from .mlp import mlp
-from .norm import recomputed_norm
+from .recompute import saving
 from .windows import (
     Shift,
     Size,
     crop,
+    is_exporting,
     pad_to_windows,
     roll,
     round_up,
@@ -20,7 +30,7 @@ from .windows import (
 )
 
 __all__ = [
-    'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'crop', 'linear', 'mlp', 'pad_to_windows',
-    'recomputed_norm', 'roll', 'round_up', 'shift_mask', 'window_attention', 'window_partition',
-    'window_reverse', 'window_self_attention',
+    'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'choose', 'crop', 'is_exporting', 'mlp',
+    'pad_to_windows', 'roll', 'round_up', 'saving', 'shift_mask', 'window_attention',
+    'window_partition', 'window_reverse',
 ]

@@ -3,6 +3,8 @@
 Sizes are (height, width) pairs. The cyclic shift and its mask are those of Swin, section 3.2,
 figure 4.
 """
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +13,9 @@ from torch import Tensor
 # weights near exp(-100), which are denormal: an Intel CPU multiplied them 80 times slower. Below
 # -104 a weight is 0 in float32; the rest is for scores that differ. float16 ends at -65504.
 MASKED = -1e4
+
+# torch < 2.7 does not tell export from compilation.
+is_exporting = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
 
 Size = tuple[int, int]
 # A number of places, also as a tensor () where an exported model decides it when it runs.
@@ -23,27 +28,20 @@ def round_up(length: int, multiple: int) -> int:
     return (length + multiple - 1) // multiple * multiple
 
 
-def pad_to_windows(x: Tensor, window: Size, dims: Size = (1, 2),
-                   value: Tensor | None = None) -> Tensor:
-    """(B, H, W, C) -> (B, H', W', C): pad at the bottom and right up to whole windows.
+def pad_to_windows(x: Tensor, window: Size, dims: Size = (1, 2)) -> Tensor:
+    """(B, H, W, C) -> (B, H', W', C): zeros at the bottom and right, up to whole windows.
 
     Args:
         x: The map.
         window: (height, width).
         dims: Those of H and W, side by side.
-        value: (C,) of the padding, for ``dims`` (1, 2); ``None`` for zeros.
     """
-    size = [x.shape[d] for d in dims]
+    size = (x.shape[dims[0]], x.shape[dims[1]])
     pad_h, pad_w = (round_up(length, side) - length for length, side in zip(size, window))
     # A pad of 0 copies; when compiled it does not, and a condition would recompile for some sizes.
     if not (torch.compiler.is_compiling() or pad_h or pad_w):
         return x
-    x = F.pad(x, (0, 0) * (x.ndim - 1 - dims[1]) + (0, pad_w, 0, pad_h))
-    if value is None:
-        return x
-    rows, columns = (torch.arange(x.shape[d], device=x.device) < length
-                     for d, length in zip(dims, size))
-    return torch.where((rows[:, None] & columns)[..., None], x, value)
+    return F.pad(x, (0, 0) * (x.ndim - 1 - dims[1]) + (0, pad_w, 0, pad_h))
 
 
 def crop(x: Tensor, size: Size) -> Tensor:
@@ -90,14 +88,20 @@ def shift_mask(size: Size, window: Size, shift: Shift,
     Rolling brings tokens from opposite borders into one window. Tokens are numbered by the
     region they come from; pairs of different regions get `MASKED`, all others 0.
     """
-
     rows, columns = (regions(*axis, device) for axis in zip(size, window, shift))
     region = (3 * rows[:, None] + columns[None, :])[None, :, :, None]
     region = window_partition(region, window)[0, :, :, 0]
     return MASKED * (region[:, None, :] != region[:, :, None]).float()
 
 
+@lru_cache(maxsize=8)  # two image sizes of a Swin with four stages
+def kept_shift_mask(size: Size, window: Size, shift: Shift, device: torch.device) -> Tensor:
+    """`shift_mask`, as a tensor that autograd may save whoever asked first."""
+    with torch.inference_mode(False):
+        return shift_mask(size, window, shift, device)
+
+
 def regions(length: int, window: int, shift: int | Tensor, device: torch.device | None) -> Tensor:
-    """(length,) the region, 0 to 2, that each row or column of a rolled map comes from."""
+    """Region 0, 1 or 2 that each of the ``length`` rows or columns of a rolled map comes from."""
     position = torch.arange(length, device=device)
     return (position >= length - window).int() + (position >= length - shift).int()

@@ -8,21 +8,33 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..windows import MASKED, Shift, Size
+from .attention import Map
+from .windows import MASKED, Shift, Size
 
 # Tokens that a program takes at a time, at least and at most; tl.dot takes no fewer than 16.
 MIN_BLOCK, MAX_BLOCK = 16, 64
 
 
-def window_attention(qkv: Tensor, padding: Tensor | None, bias: Tensor, window: Size,
-                     shift: Shift, scale: float | None) -> Tensor:
-    """See `vit_plugin.ops.window_attention`."""
+def window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor, window: Size,
+                     shift: Shift = (0, 0), scale: float | None = None, drop: Map | None = None
+                     ) -> Tensor:
+    """`vit_plugin.ops.window_attention` without dropout and gradients.
+
+    Padding is projected once.
+    """
+    padding = project(x.new_zeros(1, x.shape[-1]))
+    return project_back(attend_in_windows(project(x), padding, bias, window, shift, scale))
+
+
+def attend_in_windows(qkv: Tensor, padding: Tensor, bias: Tensor, window: Size, shift: Shift,
+                      scale: float | None) -> Tensor:
+    """Queries, keys and values (B, H, W, 3C), those of padded places (1, 3C) -> (B, H, W, C)."""
     batch, height, width, channels = qkv.shape
     heads, length, _ = bias.shape
     rows, columns = triton.cdiv(height, window[0]), triton.cdiv(width, window[1])
     dim = channels // 3 // heads
     scale = dim**-0.5 if scale is None else scale
-    padding = qkv.new_zeros(channels) if padding is None else padding.to(qkv.dtype).contiguous()
+    padding = padding.to(qkv.dtype).contiguous()
     block = min(MAX_BLOCK, max(MIN_BLOCK, triton.next_power_of_2(length)))
     out = qkv.new_empty(batch, height, width, channels // 3)
     if batch:
@@ -88,10 +100,7 @@ def attend(qkv, padding, bias, out, height, width, rows, columns, shift_y, shift
 @triton.jit
 def locate(place, top, left, height, width, rows, columns, shift_y, shift_x,
            WINDOW_H: tl.constexpr, WINDOW_W: tl.constexpr):  # noqa: N803
-    """Which token of the map is in a place of the window, whether there is one, and its region.
-
-    Regions are those of `windows.shift_mask`.
-    """
+    """Place in a window -> (token of the map, True where there is one, region of `shift_mask`)."""
     y, x = top + place // WINDOW_W, left + place % WINDOW_W
     padded_h, padded_w = rows * WINDOW_H, columns * WINDOW_W
     row, column = (y + shift_y) % padded_h, (x + shift_x) % padded_w

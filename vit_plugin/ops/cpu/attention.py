@@ -1,0 +1,230 @@
+"""`vit_plugin.ops.window_attention` on the CPU, in groups of windows.
+
+One gather and one scatter for each group stand for pad, roll, partition and their inverses.
+"""
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Sequence  # noqa: UP035  # torch 2.4's operators know this Sequence alone
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from ..attention import Map, attend_in_windows, attention, scaled_dot_product
+from ..windows import Shift, Size, round_up, shift_mask, window_partition
+
+# How many tokens are taken at a time: 32 windows of 7x7; with 96 channels the hidden layer of an
+# MLP then takes 2 MB.
+TOKENS = 1568
+
+
+def window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor, window: Size,
+                     shift: Shift = (0, 0), scale: float | None = None, drop: Map | None = None
+                     ) -> Tensor:
+    """`vit_plugin.ops.window_attention` without dropout and gradients.
+
+    Both projections see the tokens of a group at a time, and padding once.
+    """
+    b, h, w, c = x.shape
+    tokens, bias = x.reshape(b * h * w, c), bias.contiguous()
+    padded = h % window[0] or w % window[1]
+    padding = project(x.new_zeros(1, c)) if padded else None
+    out: Tensor | None = None
+    for part, group in window_groups(b, (h, w), window, shift):
+        qkv = group.place(project(tokens[part].index_select(0, group.numbers())), padding)
+        q, k, v = split_heads(qkv, 3, len(bias))
+        y = scaled_dot_product(q, k, v, group.masked(bias).to(q.dtype), scale)
+        y = project_back(group.take(y.transpose(1, 2)))
+        if out is None:
+            out = y.new_empty(b * h * w, y.shape[-1])
+        out[part].index_copy_(0, group.numbers(), y)
+    assert out is not None, 'a batch of 0'
+    return out.view(b, h, w, -1)
+
+
+def compiled_window_attention(x: Tensor, project: nn.Linear, project_back: nn.Linear, bias: Tensor,
+                              window: Size, shift: Shift = (0, 0), scale: float | None = None,
+                              drop: Map | None = None) -> Tensor:
+    """`window_attention` as one operator."""
+    return operator(x, project.weight, project.bias, project_back.weight, project_back.bias, bias,
+                    window, shift, scale)
+
+
+@torch.library.custom_op('vit_plugin::window_self_attention', mutates_args=())
+def operator(x: Tensor, qkv: Tensor, qkv_bias: Tensor | None, proj: Tensor,
+             proj_bias: Tensor | None, bias: Tensor, window: Sequence[int], shift: Sequence[int],
+             scale: float | None) -> Tensor:
+    """`window_attention` of the weights and biases of both projections."""
+    if len(x) == 0:
+        return like(x, qkv, qkv_bias, proj)
+    return window_attention(
+        x, partial(F.linear, weight=qkv, bias=qkv_bias),
+        partial(F.linear, weight=proj, bias=proj_bias), bias,
+        (window[0], window[1]), (shift[0], shift[1]), scale)
+
+
+@operator.register_fake
+def like(x: Tensor, qkv: Tensor, qkv_bias: Tensor | None, proj: Tensor, *others: object) -> Tensor:
+    """An empty tensor, of the shape of the result."""
+    return x.new_empty(*x.shape[:-1], proj.shape[0])
+
+
+def attend(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None,
+           drop: Map | None = None) -> Tensor:
+    """`vit_plugin.ops.attention.attend_in_windows` without dropout."""
+    out: Tensor = GroupedAttention.apply(qkv, bias, window, shift, scale)
+    return out
+
+
+class GroupedAttention(Function):
+    """`attend`, which keeps its inputs and computes the scores twice."""
+
+    @staticmethod
+    def forward(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None
+                ) -> Tensor:
+        return window_attention(qkv, nn.Identity(), nn.Identity(), bias, window, shift, scale)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[:2])
+        ctx.settings = inputs[2:]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, needed = ctx.saved_tensors, ctx.needs_input_grad[:2]
+        if not torch.is_grad_enabled():
+            return (*attend_backward(grads[0], *inputs, *ctx.settings), None, None, None)
+        # For gradients of gradients.
+        out = attend_in_windows(*inputs, *ctx.settings)
+        wanted = [x for x, need in zip(inputs, needed) if need]
+        found = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
+        return (*(next(found) if need else None for need in needed), None, None, None)
+
+
+def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift: Shift,
+                    scale: float | None) -> tuple[Tensor, Tensor]:
+    """Gradients of `attend` to qkv and bias, given that to its result."""
+    b, h, w, c = qkv.shape
+    tokens, grad_out, heads = qkv.reshape(-1, c), grad.reshape(-1, c // 3), len(bias)
+    # Half precision would overflow where the fused attention of the forward does not.
+    precise = torch.promote_types(qkv.dtype, torch.float32)
+    grad_qkv = torch.empty_like(tokens)
+    grad_bias = torch.zeros_like(bias, dtype=precise)
+    for part, group in window_groups(b, (h, w), window, shift):
+        places = group.numbers()
+        windows = group.place(tokens[part].index_select(0, places)).to(precise).requires_grad_()
+        grad_y = group.place(grad_out[part].index_select(0, places)).to(precise)
+        scores_bias = group.masked(bias).to(precise).requires_grad_()
+        with torch.enable_grad():
+            q, k, v = split_heads(windows, 3, heads)
+            y = attention(q, k, v, scores_bias, scale)
+        grads, to_bias = torch.autograd.grad(
+            y, (windows, scores_bias), split_heads(grad_y, 1, heads)[0])
+        grad_qkv[part].index_copy_(0, places, group.take(grads).to(qkv.dtype))
+        grad_bias += to_bias.sum(0)
+    return grad_qkv.view(b, h, w, c), grad_bias.to(bias.dtype)
+
+
+def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
+    """(n, N, parts*heads*C) -> (parts, n, heads, N, C), a view."""
+    return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+
+
+@dataclass(frozen=True)
+class WindowGroup:
+    """n windows with N places each, all whole or all cut by the border or the shift.
+
+    Attributes:
+        tokens: (n, N) the number of the token in each place; any where there is none.
+        inside: (n, N) True where there is a token; ``None`` if there is one in all places.
+        kinds: (n,) the number of each window's mask; ``None`` if the shift cuts no window.
+        masks: (kinds, 1, N, N) to add to the scores.
+    """
+
+    tokens: Tensor
+    inside: Tensor | None
+    kinds: Tensor | None
+    masks: Tensor
+
+    def numbers(self) -> Tensor:
+        """The tokens that are there, window by window."""
+        return self.tokens.flatten() if self.inside is None else self.tokens[self.inside]
+
+    def take(self, x: Tensor) -> Tensor:
+        """(n, N, ...) -> those of `numbers`, each (C,)."""
+        if self.inside is None:
+            return x.reshape(self.tokens.numel(), -1)
+        return x.reshape(*self.tokens.shape, -1)[self.inside]
+
+    def place(self, x: Tensor, padding: Tensor | None = None) -> Tensor:
+        """Those of `numbers`, each (C,) -> (n, N, C); ``padding`` (1, C) where there is none."""
+        if self.inside is None:
+            return x.view(*self.tokens.shape, -1)
+        windows = x.new_zeros(*self.tokens.shape, x.shape[-1])
+        if padding is not None:
+            windows[:] = padding
+        windows[self.inside] = x
+        return windows
+
+    def first(self, count: int) -> 'WindowGroup':
+        """The first windows."""
+        return WindowGroup(self.tokens[:count],
+                           None if self.inside is None else self.inside[:count],
+                           None if self.kinds is None else self.kinds[:count], self.masks)
+
+    def masked(self, bias: Tensor) -> Tensor:
+        """The bias (heads, N, N) with the masks, as (1 or n, heads, N, N)."""
+        return bias[None] if self.kinds is None else bias + self.masks[self.kinds]
+
+
+def window_groups(batch: int, size: Size, window: Size, shift: Shift
+                  ) -> Iterator[tuple[slice, WindowGroup]]:
+    """The windows of a batch of maps of ``size`` (H, W) rolled by -shift, `TOKENS` at a time.
+
+    Yields:
+        Some of the batch's B*H*W tokens, and a group of windows among them.
+    """
+    num_tokens = size[0] * size[1]
+    for images, group in map_windows(size, window, shift):
+        windows = len(group.tokens) // images
+        for image in range(0, batch, images):
+            count = min(images, batch - image)
+            yield (slice(image * num_tokens, (image + count) * num_tokens),
+                   group if count == images else group.first(count * windows))
+
+
+@lru_cache(maxsize=32)
+def map_windows(size: Size, window: Size, shift: Shift) -> list[tuple[int, WindowGroup]]:
+    """Groups that hold the windows of one map, or those of several maps where these are small.
+
+    Returns:
+        Number of maps, and their windows: first the whole ones, then those that are cut.
+    """
+    padded = (round_up(size[0], window[0]), round_up(size[1], window[1]))
+    # Tensors that are kept must not be of inference mode, which autograd refuses to save.
+    with torch.inference_mode(False), torch.device('cpu'):
+        y, x = (torch.arange(length).roll(-int(places)) for length, places in zip(padded, shift))
+        places = torch.stack(torch.broadcast_tensors(y[:, None], x), -1)
+        y, x = window_partition(places[None], window)[0].unbind(-1)
+        inside = (y < size[0]) & (x < size[1])
+        tokens = torch.where(inside, y * size[1] + x, 0)
+        # Of 2x2 windows, the last in a row or column has the mask of the last of any number.
+        masks = shift_mask((2 * window[0], 2 * window[1]), window, shift)[:, None]
+        rows, columns = (torch.arange(a // b) == a // b - 1 for a, b in zip(padded, window))
+        kinds = (2 * rows[:, None] + columns).flatten()
+        cut = ~inside.all(1) | masks.flatten(1).any(1)[kinds]
+        step = max(1, TOKENS // tokens.shape[1])
+        groups = []
+        for members in (~cut, cut):
+            count = int(members.sum())
+            maps = max(1, step // max(1, count))
+            first = torch.arange(maps)[:, None, None] * size[0] * size[1]
+            parts = zip((first + tokens[members]).flatten(0, 1).split(step),
+                        inside[members].repeat(maps, 1).split(step),
+                        kinds[members].repeat(maps).split(step))
+            groups += [(maps, WindowGroup(part, None if fits.all() else fits,
+                                          kind if masks[kind].any() else None, masks))
+                       for part, fits, kind in parts if len(part)]
+        return groups
