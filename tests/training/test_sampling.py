@@ -9,7 +9,9 @@ import pytest
 import torch
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from vit_plugin.errors import UserError
 from vit_plugin.training.sampling import SampleKey, SeededDataset
 from vit_plugin.training.seeding import SeedHook
 
@@ -88,12 +90,26 @@ def test_a_later_pass_sees_the_pixels_of_training(image_folder: Path) -> None:
     assert torch.equal(seen, torch.stack(later))
 
 
-def test_plain_index_is_refused(image_folder: Path) -> None:
-    with pytest.raises(ValueError, match=r'takes a SampleKey, got 3: .*SeededSampler'):
-        SeededDataset([0])[3]
-    assert SeededDataset([7])[SampleKey(0, 0, 0)] == 7
-    with pytest.raises(ValueError, match=r"has no \['data_root'\]: .* one level deeper"):
-        SeededDataset([7], data_root='data')
+def test_plain_index() -> None:
+    """Gives the data set's own samples; a run is told that nothing seeds them."""
+    dataset = SeededDataset([7, 8])
+    assert [*dataset] == [dataset[SampleKey(0, 0, i)] for i in range(2)] == [7, 8]
+    runner = SimpleNamespace(train_loop=None, train_dataloader=DataLoader(dataset))
+    with pytest.raises(UserError, match=r'sampler SequentialSampler, .*vit_plugin.SeededSampler'):
+        SeedHook().before_train(runner)
+
+
+def test_arguments_of_the_data_set(image_folder: Path) -> None:
+    for name, value in (('data_root', 'data'), ('pipeline', {'0': dict(scale=1)})):
+        with pytest.raises(UserError, match=rf"has no \['{name}'\]: .* one level deeper"):
+            SeededDataset(dict(type='vit_plugin.ImageFolder'), **{name: value})
+    config = dict(type='vit_plugin.ImageFolder', data_root=str(image_folder), pipeline=[
+        dict(type='absent')])
+    dataset = SeededDataset(config, pipeline=[])
+    assert dataset[5]['img_path'] == str(image_folder / 'light/1.png')
+    assert dataset.get_subset([5, 6])[SampleKey(0, 0, 0)]['img_path'] == dataset[5]['img_path']
+    assert dataset.get_cat_ids(5) == dataset.get_cat_ids(SampleKey(0, 0, 5)) == [1]
+    assert dataset.get_gt_labels().tolist() == [0] * 4 + [1] * 4
 
 
 class Photos:

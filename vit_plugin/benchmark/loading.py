@@ -74,7 +74,7 @@ def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict
     from mmengine.registry import TRANSFORMS, DefaultScope
 
     from vit_plugin.toolkits import import_toolkit
-    from vit_plugin.training.seeding import seed_generators
+    from vit_plugin.training.sampling import seed_generators
     import_toolkit(f'{scope}.datasets')
     with DefaultScope.overwrite_default_scope(scope):
         built = [TRANSFORMS.build(transform) for transform in transforms]

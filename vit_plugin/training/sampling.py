@@ -3,10 +3,13 @@
 mmengine seeds each worker once, so what a sample gets depends on the number of workers and on
 where a run was resumed.
 """
-from collections.abc import Iterator
+import random
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from mmengine.dist import get_dist_info
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
@@ -14,7 +17,17 @@ from torch.utils.data import Dataset, Sampler
 from vit_plugin.errors import UserError
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
 
-from .seeding import seed_generators
+
+def seed_generators(*key: int, devices: bool = True) -> None:
+    """Seed ``random``, NumPy and torch by a key of non-negative integers.
+
+    Without ``devices`` only torch's generator of the CPU, which takes a fiftieth of the time.
+    """
+    words = np.random.SeedSequence(key).generate_state(4)
+    random.seed(int(words[0]))
+    np.random.seed(words[1])
+    seed_torch = torch.manual_seed if devices else torch.default_generator.manual_seed
+    seed_torch(int(words[2]) << 32 | int(words[3]))
 
 
 class SampleKey(NamedTuple):
@@ -113,27 +126,34 @@ class SeededDataset(Dataset):
     """Another data set; each `SampleKey` seeds ``random``, NumPy and torch (CPU).
 
     Give its loader a `SeededSampler`. Works with the transforms of any toolkit. What they pack as
-    ``data_samples`` brings its key along: ``sample_key``, of ``num_samples`` samples.
+    ``data_samples`` brings its key along: ``sample_key``, of ``num_samples`` samples. Stock tools
+    look at it as at the data set itself: an integer gives a sample, which is not seeded.
 
     Args:
         dataset: Config of the data set, or the data set.
+        pipeline: In place of the pipeline in the config of the data set, as stock tools set it.
         **misplaced: Nothing; what belongs to the config of the data set is named in an error.
 
     Raises:
         UserError: there are other arguments.
     """
 
-    def __init__(self, dataset: Any, **misplaced: Any) -> None:
+    def __init__(self, dataset: Any, pipeline: Sequence[dict] | None = None,
+                 **misplaced: Any) -> None:
+        if pipeline is not None:
+            if not isinstance(dataset, dict) or isinstance(pipeline, dict):  # of --cfg-options
+                misplaced['pipeline'] = pipeline
+            else:
+                dataset = dict(dataset, pipeline=pipeline)
         if misplaced:
             raise UserError(f'SeededDataset has no {list(misplaced)}: what belongs to the data set '
                             'goes one level deeper, train_dataloader=dict(dataset=dict(dataset='
                             'dict(...)))')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
-    def __getitem__(self, key: SampleKey) -> Any:
+    def __getitem__(self, key: SampleKey | int) -> Any:
         if not isinstance(key, SampleKey):
-            raise UserError(f'SeededDataset takes a SampleKey, got {key!r}: its loader needs '
-                            "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
+            return self.dataset[key]
         seed_generators(*key, devices=False)
         item = self.dataset[key.sample]
         if isinstance(item, dict) and isinstance(item.get('data_samples'), BaseDataElement):
@@ -143,9 +163,30 @@ class SeededDataset(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def get_data_info(self, key: SampleKey) -> dict:
+    def get_data_info(self, key: SampleKey | int) -> dict:
         """The data set's entry of a sample, before it is loaded."""
-        return self.dataset.get_data_info(key.sample)
+        return self.dataset.get_data_info(index_of(key))
+
+    def get_cat_ids(self, key: SampleKey | int) -> list[int]:
+        """The classes of a sample."""
+        return self.dataset.get_cat_ids(index_of(key))
+
+    def get_gt_labels(self) -> np.ndarray:
+        """The labels of all samples of a classification data set."""
+        return self.dataset.get_gt_labels()
+
+    def get_subset(self, indices: Sequence[int] | int) -> 'SeededDataset':
+        """Some of the samples, or the first ones."""
+        return SeededDataset(self.dataset.get_subset(indices))
+
+    @property
+    def pipeline(self) -> Any:
+        """The transforms of the data set."""
+        return self.dataset.pipeline
+
+    @pipeline.setter
+    def pipeline(self, pipeline: Any) -> None:
+        self.dataset.pipeline = pipeline
 
     @property
     def metainfo(self) -> dict:
@@ -155,3 +196,8 @@ class SeededDataset(Dataset):
     def full_init(self) -> None:
         """Initialise the data set, where that was put off."""
         self.dataset.full_init()
+
+
+def index_of(key: SampleKey | int) -> int:
+    """The index of a sample."""
+    return key.sample if isinstance(key, SampleKey) else key

@@ -1,27 +1,15 @@
 """Randomness that goes on where it was when a run is resumed."""
-import random
 from typing import Any
 
-import numpy as np
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import HOOKS
+from vit_plugin.toolkits import data_sets
 
-
-def seed_generators(*key: int, devices: bool = True) -> None:
-    """Seed ``random``, NumPy and torch by a key of non-negative integers.
-
-    Without ``devices`` only torch's generator of the CPU, which takes a fiftieth of the time.
-    """
-    words = np.random.SeedSequence(key).generate_state(4)
-    random.seed(int(words[0]))
-    np.random.seed(words[1])
-    seed_torch = torch.manual_seed if devices else torch.default_generator.manual_seed
-    seed_torch(int(words[2]) << 32 | int(words[3]))
+from .sampling import SeededDataset, seed_generators
 
 
 @HOOKS.register_module()
@@ -40,8 +28,18 @@ class SeedHook(Hook):
         self.epoch = self.start = 0  # of the epoch that is trained; the start in iterations
 
     def before_train(self, runner: Runner) -> None:
-        """Give the sampler the seed; mmengine reads it from the checkpoint too late for that."""
+        """Give the sampler the seed; mmengine reads it from the checkpoint too late for that.
+
+        Raises:
+            UserError: the sampler seeds no samples, but the data set expects it.
+        """
         sampler, loop = find_sampler(runner), runner.train_loop
+        parts = data_sets(runner.train_dataloader.dataset)
+        if not hasattr(sampler, 'set_seed') and any(isinstance(x, SeededDataset) for x in parts):
+            raise UserError(
+                f'train_dataloader has a SeededDataset, but the sampler {type(sampler).__name__}, '
+                'which gives it no seeds: it needs '
+                "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
         if hasattr(sampler, 'set_seed') and sampler.sampler.seed != runner.seed:
             sampler.set_seed(runner.seed)
             if isinstance(loop, IterBasedTrainLoop):
