@@ -85,5 +85,5 @@ def data_sets(dataset: Any) -> Iterator[Any]:
 def innermost(dataset: Any) -> Iterator[Any]:
     """The data sets within wrappers, or the data set itself."""
     for part in data_sets(dataset):
-        if not getattr(part, 'dataset', None) and not getattr(part, 'datasets', None):
+        if getattr(part, 'dataset', None) is None and getattr(part, 'datasets', None) is None:
             yield part

@@ -42,21 +42,25 @@ def check_folder_names(dataset: Dataset) -> list[Finding]:
     return findings
 
 
-def check_splits(train: Dataset, val: Dataset) -> list[Finding]:
-    """Error where training and validation data have different classes."""
+def check_splits(train: Dataset, val: Dataset, level: int = logging.ERROR) -> list[Finding]:
+    """Finding where a label means another class in training than in validation.
+
+    One may lack the last classes of the other. ``level`` is that of the finding; NOTSET for none.
+    """
     trained, classes = classes_of(train), classes_of(val)
-    if not trained or not classes or trained == classes:
+    shared = min(len(trained), len(classes))
+    if not level or trained[:shared] == classes[:shared]:
         return []
     only_train = sorted(set(trained) - set(classes))
     only_val = sorted(set(classes) - set(trained))
     return [Finding(
         'training and validation data have different classes, so that their labels mean different '
         f'things: only in train {only_train[:10]}, only in val {only_val[:10]}, or in another '
-        'order. Give both the same, in the same order')]
+        'order. Give both the same, in the same order', level)]
 
 
 def check_checkpoint_classes(checkpoint: dict[str, Any], dataset: Dataset,
-                             goes_on: bool) -> list[Finding]:
+                             goes_on: bool, level: int = logging.ERROR) -> list[Finding]:
     """Compare the names of the classes of a checkpoint with those of the data.
 
     Data may lack the last classes of the checkpoint. Without names on one side nothing is compared.
@@ -66,16 +70,17 @@ def check_checkpoint_classes(checkpoint: dict[str, Any], dataset: Dataset,
         dataset: The data that the run trains or tests with.
         goes_on: True for a test and a resumed training, where other classes are an error. False
             for one that starts from the weights, with a warning where a head fits by its size.
+        level: Level of the error; NOTSET compares nothing.
     """
     trained, classes = classes_in(checkpoint), classes_of(dataset)
-    if not trained or not classes or trained[:len(classes)] == classes:
+    if not level or not trained or trained[:len(classes)] == classes:
         return []
     lists = (f'the checkpoint has {listed(trained)}, the data have {listed(classes)}'
              f'{first_difference(trained, classes)}')
     if goes_on:
         return [Finding(
             "the checkpoint was trained on other classes than the data's, so that labels mean "
-            f'different things: {lists}. Give the data the same classes, in the same order')]
+            f'different things: {lists}. Give the data the same classes, in the same order', level)]
     weights = checkpoint.get('state_dict', checkpoint)
     if len(trained) == len(classes) and any('head' in key for key in weights):
         return [Finding(

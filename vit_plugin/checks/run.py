@@ -6,9 +6,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from .batches import check_batch_size
-from .classes import check_checkpoint_classes, check_folder_names, check_splits, classes_of
+from .classes import check_checkpoint_classes, check_folder_names, check_splits
 from .findings import Finding
-from .heads import check_heads
+from .heads import check_heads, level_of_names
 from .label_maps import check_label_maps
 from .settings import check_schedule, check_settings
 from .weights import check_optimizer_state, check_weights
@@ -29,10 +29,11 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             yield from check_batch_size(runner.train_dataloader)
         if 'val' in datasets:
-            yield from check_splits(datasets['train'], datasets['val'])
+            level = level_of_names(runner.model)
+            yield from check_splits(datasets['train'], datasets['val'], level)
     for split, dataset in datasets.items():
         yield from check_folder_names(dataset)
-        yield from check_heads(runner.model, classes_of(dataset), split)
+        yield from check_heads(runner.model, dataset, split)
         if label_maps and runner.cfg.get('default_scope') == 'mmseg':
             yield from check_label_maps(dataset)
 
@@ -43,7 +44,8 @@ def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding
     is_resumed = stage == 'train' and bool(runner.cfg.get('resume'))
     goes_on = stage != 'train' or is_resumed
     dataset = getattr(runner, f'{stage}_dataloader').dataset
-    yield from check_checkpoint_classes(checkpoint, dataset, goes_on)
+    level = level_of_names(runner.model)
+    yield from check_checkpoint_classes(checkpoint, dataset, goes_on, level)
     if is_resumed:
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         yield from check_optimizer_state(optimizer, checkpoint)
