@@ -1,7 +1,7 @@
 # One environment, .venv, for everything; set up once, on the first call.
 VENV := .venv
 RUN := $(VENV)/bin/python
-.PHONY: setup lock demo test test-fast test-python test-openmmlab test-alone lint doctor
+.PHONY: setup lock demo test test-fast test-python test-openmmlab test-alone test-transformers5 lint doctor
 
 setup: $(VENV)/.ready
 
@@ -34,6 +34,11 @@ test-openmmlab:  # on OpenMMLab's own last releases, in .venv-openmmlab
 test-alone:  # with one toolkit, or none (mmengine), in .venv-<its name>: make test-alone WITH=mmdet
 	@test -n "$(WITH)" || { echo "make test-alone WITH=mmpretrain, mmdet, mmseg or mmengine"; exit 1; }
 	EXTRAS=$(WITH),dev PYTEST_ADDOPTS="--allow-missing -rs" $(MAKE) test VENV=.venv-$(WITH)
+
+test-transformers5:  # weights of transformers 5, beside which mmpretrain does not import
+	EXTRAS=mmengine,dev $(MAKE) setup VENV=.venv-transformers5
+	.venv-transformers5/bin/python -m uv pip install --quiet --python .venv-transformers5/bin/python transformers==5.24.0
+	.venv-transformers5/bin/python -m pytest --allow-missing -rs tests/checkpoints
 
 lint: setup
 	$(RUN) -m ruff check .

@@ -23,7 +23,8 @@ FOREIGN = {
     r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
     r'reg(ister)?_tokens?$': 'a ViT with registers (DINOv2 with registers, timm reg4), whose '
                              'tokens take part in every attention',
-    r'\.w12\.|\.w3\.|weights_(in|out)\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward layers',
+    r'\.w12\.|\.w3\.|weights_(in|out)\.|gate_proj\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward '
+                                                               'layers',
     r'^layers\.\d+\.attn\.(relative_position|rel_pos|[qv]_bias)|^rel_pos': 'a ViT with relative '
     'positions (BEiT, ViTDet, SAM)',
     r'[qk]_norm\.': 'a ViT that normalises queries and keys',

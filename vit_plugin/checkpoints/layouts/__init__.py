@@ -12,7 +12,7 @@ from torch import Tensor
 from vit_plugin.errors import shorten
 
 from ..errors import CheckpointError
-from . import huggingface, openmmlab, timm_swin, timm_vit, torchvision
+from . import huggingface, huggingface5, openmmlab, timm_swin, timm_vit, torchvision
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -35,6 +35,9 @@ LAYOUTS = (
     Layout('Hugging Face',             huggingface.VIT,          huggingface.from_vit),
     Layout('Hugging Face MaskFormer',  huggingface.MASKFORMER,   huggingface.from_maskformer),
     Layout('Hugging Face',             huggingface.SWIN,         huggingface.from_swin),
+    Layout('Hugging Face',             huggingface5.VIT,         huggingface5.from_vit),
+    Layout('Hugging Face',             huggingface5.DINOV2,      huggingface5.from_vit),
+    Layout('Hugging Face',             huggingface5.SWIN,        huggingface5.from_swin),
     Layout('torchvision',              torchvision.VIT,          torchvision.from_vit),
     Layout('torchvision',              torchvision.SWIN,         torchvision.from_swin),
 )

@@ -56,7 +56,8 @@ SWIN_PAIRS = [
     ('hidden_states_norms.{i}.', 'norm{i}.'),  # but MaskFormer's from 0
     ('classifier.', 'head.fc.'),
 ]
-HEADS = ('classifier.', 'cls_classifier.', 'distillation_classifier.')
+# Beside the model under ``swin.``, ``deit.`` or ``vit.``; the norms are version 5's SwinBackbone's.
+HEADS = ('classifier.', 'cls_classifier.', 'distillation_classifier.', 'hidden_states_norms.')
 
 
 def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -65,17 +66,18 @@ def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """To OpenMMLab's Swin."""
+    """To OpenMMLab's Swin; where outputs have norms, none passes the model's own."""
+    if any(key.startswith('hidden_states_norms.') for key in weights):
+        weights = {key: value for key, value in weights.items()
+                   if not key.startswith(('layernorm.', 'swin.layernorm.'))}
     last = last_index(weights, 'encoder.layers.')
     pairs = [*SWIN_PAIRS, ('layernorm.', f'norm{last}.')]
     return to_channel_first(rename(fuse_qkv(weights), pairs))
 
 
 def from_maskformer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """To OpenMMLab's Swin: the norms are beside the model, whose own norm no output passes."""
-    model = {key.removeprefix('model.'): value for key, value in weights.items()
-             if not key.startswith('model.layernorm.')}
-    return from_swin(model)
+    """To OpenMMLab's Swin, with the norms of its outputs beside it."""
+    return from_swin({key.removeprefix('model.'): value for key, value in weights.items()})
 
 
 def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -91,7 +93,7 @@ def fuse_qkv(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def heads_beside(prefix: str) -> tuple[str, tuple[str, ...]]:
-    """The classification heads of the model under ``swin.``, ``deit.`` or ``vit.``.
+    """The heads and norms beside the model under ``swin.``, ``deit.`` or ``vit.``.
 
     Returns:
         Their prefix, and the starts of their keys; none for another model.
