@@ -1,13 +1,12 @@
 """The published sizes."""
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from vit_plugin.errors import UserError
 
-from .arguments import check_positive
+from .arguments import Arch, Config, check_positive
 
 # DeiT, table 1.                 C                layers           heads            FFN
-DEIT: dict[str, dict[str, Any]] = {
+DEIT: dict[str, Config] = {
     'tiny':  dict(embed_dims=192, num_layers=12, num_heads=3,  feedforward_channels=768),
     'small': dict(embed_dims=384, num_layers=12, num_heads=6,  feedforward_channels=1536),
     'base':  dict(embed_dims=768, num_layers=12, num_heads=12, feedforward_channels=3072),
@@ -15,7 +14,7 @@ DEIT: dict[str, dict[str, Any]] = {
 DEIT |= {f'deit-{name}': sizes for name, sizes in DEIT.items()}  # mmpretrain's names for them
 
 # Swin, section 3.3 ("Architecture Variants").
-SWIN: dict[str, dict[str, Any]] = {
+SWIN: dict[str, Config] = {
     'tiny':  dict(embed_dims=96,  depths=(2, 2, 6, 2),  num_heads=(3, 6, 12, 24)),
     'small': dict(embed_dims=96,  depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24)),
     'base':  dict(embed_dims=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32)),
@@ -23,11 +22,11 @@ SWIN: dict[str, dict[str, Any]] = {
 }
 
 
-def resolve_arch(arch: str | Mapping[str, Any], known: Mapping[str, dict]) -> dict[str, Any]:
+def resolve_arch(arch: Arch, known: Mapping[str, Config]) -> Config:
     """Look a size up by its name, or check one given as a dict.
 
     Raises:
-        ValueError: an unknown name, a dict with other keys or other kinds of values than the known
+        UserError: an unknown name, a dict with other keys or other kinds of values than the known
             sizes have, or neither of them.
     """
     example = next(iter(known.values()))

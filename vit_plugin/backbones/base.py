@@ -11,13 +11,14 @@ from vit_plugin import ops
 from vit_plugin.checkpoints import adapt_classifier, adapt_state_dict, load_pretrained
 from vit_plugin.errors import UserError
 
+from .arguments import Config, InitCfg
 from .init_cfg import split_init_cfg
 
 
 class Backbone(BaseModule):
     """Base of the backbones: weights are initialised and parts frozen at construction."""
 
-    init_cfg: Any
+    init_cfg: InitCfg
     in_channels: int
     with_cp: bool
 
@@ -30,11 +31,11 @@ class Backbone(BaseModule):
         for arguments in [] if again else pretrained:
             load_pretrained(self, **arguments)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Config, prefix: str, *args: Any) -> None:
         adapt_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _checkpoint_filter(self, state_dict: dict, prefix: str, *args: Any) -> None:
+    def _checkpoint_filter(self, state_dict: Config, prefix: str, *args: Any) -> None:
         """mmpretrain's `ImageClassifier` calls this with its whole state dict before loading."""
         adapt_classifier(self, state_dict, prefix)
 
@@ -57,7 +58,7 @@ class Backbone(BaseModule):
         return self
 
     def check_input(self, x: Tensor) -> Tensor:
-        """Return ``x``, or raise `ValueError` unless it is (B, in_channels, H, W)."""
+        """Return ``x``, or raise `UserError` unless it is (B, in_channels, H, W)."""
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise UserError(f'{type(self).__name__} takes images of shape '
                             f'(B, {self.in_channels}, H, W), got {tuple(x.shape)}')

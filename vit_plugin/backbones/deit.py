@@ -1,7 +1,6 @@
 """DeiT: Touvron et al., "Training data-efficient image transformers & distillation through
 attention", https://arxiv.org/abs/2012.12877."""
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +17,9 @@ from vit_plugin.layers import (
 
 from .archs import DEIT, resolve_arch
 from .arguments import (
+    Arch,
+    Config,
+    InitCfg,
     check_frozen_stages,
     check_heads,
     check_positive,
@@ -73,14 +75,14 @@ class DeiT(Backbone):
         init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Raises:
-        ValueError: an argument, or an image, is not as above.
+        UserError: an argument, or an image, is not as above.
     """
 
     token_names: tuple[str, ...] = ('cls_token',)
     attention: type[Attention] = Attention  # a subclass may have another
 
     def __init__(self,
-                 arch: str | Mapping[str, Any] = 'base',
+                 arch: Arch = 'base',
                  img_size: int | Sequence[int] = 224,
                  patch_size: int | Sequence[int] = 16,
                  in_channels: int = 3,
@@ -93,8 +95,8 @@ class DeiT(Backbone):
                  with_cp: bool = False,
                  window_size: int | Sequence[int] | None = None,
                  global_attn_indexes: Sequence[int] | None = None,
-                 variant: Mapping[str, Any] | None = None,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 variant: Config | None = None,
+                 init_cfg: InitCfg = None) -> None:
         super().__init__(init_cfg)
         settings = resolve_arch(arch, DEIT)
         dims, depth = settings['embed_dims'], settings['num_layers']
@@ -126,7 +128,7 @@ class DeiT(Backbone):
             nn.init.trunc_normal_(parameter, std=0.02)
         self.freeze()
 
-    def forward(self, x: Tensor) -> tuple:
+    def forward(self, x: Tensor) -> tuple[Tensor | Sequence[Tensor], ...]:
         """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
         x = self.patch_embed(self.check_input(x))
         grid = (x.shape[1], x.shape[2])
@@ -205,7 +207,8 @@ class DeiT(Backbone):
             return x[:, 0]
         patches = x.flatten(1, -2)[:, self.num_extra_tokens:]
         if self.out_type == 'avg_featmap':
-            return self.ln2(patches.mean(1))
+            x = self.ln2(patches.mean(1))
+            return x
         out = patches.transpose(1, 2).reshape(x.shape[0], self.embed_dims, *grid)
         return [out, x[:, 0]] if self.variant.output_cls_token else out
 

@@ -13,6 +13,11 @@ from torch import Tensor
 from vit_plugin.registry import MODELS
 
 
+def in_float32(maps: Sequence[Tensor]) -> list[Tensor]:
+    """The same maps in float32."""
+    return [x.float() for x in maps]
+
+
 @MODELS.register_module()
 class Float32RPNHead(RPNHead):
     """Maps (B, C, h, w) -> scores and box deltas of each, in float32.
@@ -23,7 +28,8 @@ class Float32RPNHead(RPNHead):
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         with torch.autocast(x[0].device.type, enabled=False):
-            return super().forward(tuple(feat.float() for feat in x))
+            scores, deltas = super().forward(in_float32(x))
+        return scores, deltas
 
 
 @MODELS.register_module()
@@ -34,7 +40,7 @@ class Float32RetinaHead(RetinaHead):
     """
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        return tuple([out.float() for out in outs] for outs in super().forward(x))
+        return tuple(map(in_float32, super().forward(x)))
 
 
 @MODELS.register_module()
@@ -45,7 +51,7 @@ class Float32ATSSHead(ATSSHead):
     """
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
-        return tuple([out.float() for out in outs] for outs in super().forward(x))
+        return tuple(map(in_float32, super().forward(x)))
 
 
 @MODELS.register_module()
@@ -57,5 +63,5 @@ class Float32RoIExtractor(SingleRoIExtractor):
 
     def forward(self, feats: Sequence[Tensor], rois: Tensor,
                 roi_scale_factor: float | None = None) -> Tensor:
-        maps = tuple(feat.float() for feat in feats)
-        return super().forward(maps, rois.float(), roi_scale_factor)
+        out: Tensor = super().forward(in_float32(feats), rois.float(), roi_scale_factor)
+        return out

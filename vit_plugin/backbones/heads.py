@@ -1,11 +1,15 @@
 """Heads of the DeiTs, with the state-dict keys of mmpretrain's heads."""
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from mmpretrain.models.heads import VisionTransformerClsHead
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
+
+# A backbone's outputs; the last is a token, or a pair of tokens.
+Feats: TypeAlias = Sequence[Any]
 
 
 @MODELS.register_module()
@@ -44,11 +48,11 @@ class DistilledDeiTHead(DeiTHead):
         self.layers.add_module('head_dist',
                                nn.Linear(self.layers.head.in_features, self.num_classes))
 
-    def pre_logits(self, feats: tuple) -> tuple[Tensor, Tensor]:
+    def pre_logits(self, feats: Feats) -> tuple[Tensor, Tensor]:
         """The pair of tokens of the last output, after the hidden layer if there is one.
 
         Raises:
-            ValueError: the last output is not a pair of tokens.
+            UserError: the last output is not a pair of tokens.
         """
         tokens = feats[-1]
         if not isinstance(tokens, (tuple, list)) or len(tokens) != 2:
@@ -58,18 +62,18 @@ class DistilledDeiTHead(DeiTHead):
             tokens = [self.layers.act(self.layers.pre_logits(token)) for token in tokens]
         return tokens[0], tokens[1]
 
-    def token_scores(self, feats: tuple) -> tuple[Tensor, Tensor]:
+    def token_scores(self, feats: Feats) -> tuple[Tensor, Tensor]:
         """The scores (B, num_classes) of the class token and of the distillation token."""
         cls_token, dist_token = self.pre_logits(feats)
         return self.layers.head(cls_token), self.layers.head_dist(dist_token)
 
-    def forward(self, feats: tuple) -> Tensor:
+    def forward(self, feats: Feats) -> Tensor:
         """The prediction (B, num_classes)."""
         cls_score, dist_score = self.token_scores(feats)
         return (cls_score + dist_score) / 2
 
-    def loss(self, feats: tuple, data_samples: list, **kwargs: Any) -> dict:
-        """Always raises `ValueError`: without a teacher nothing can train the second token."""
+    def loss(self, feats: Feats, data_samples: list[Any], **kwargs: Any) -> dict[str, Any]:
+        """Always raises `UserError`: without a teacher nothing can train the second token."""
         raise UserError(
             'DistilledDeiTHead was trained without a teacher, which its distillation token learns '
             "from. Use type='vit_plugin.DistilledClassifier' with teacher=..., or DeiT with "

@@ -1,26 +1,27 @@
 """The backbones' ``init_cfg``."""
 from inspect import signature
 from os import PathLike
-from typing import Any
 
 from mmengine.model import PretrainedInit
 
 from vit_plugin.checkpoints import load_pretrained
 from vit_plugin.errors import UserError, did_you_mean
 
-from .arguments import pair
+from .arguments import Config, InitCfg, pair
 
 KEYS = tuple(signature(load_pretrained).parameters)[1:]  # without the backbone
 
 
-def split_init_cfg(init_cfg: Any) -> tuple[list[dict], list[dict]]:
+def split_init_cfg(init_cfg: InitCfg) -> tuple[list[Config], list[Config]]:
     """The arguments of `load_pretrained`, one dict for each ``'Pretrained'``, and all other dicts.
 
     Raises:
         UserError: it is neither None nor a dict or a list of dicts with a ``type``, or an argument
             of a ``'Pretrained'`` is wrong.
     """
-    configs = [init_cfg] if isinstance(init_cfg, dict) else [] if init_cfg is None else init_cfg
+    configs: object = [] if init_cfg is None else init_cfg
+    if isinstance(init_cfg, dict):
+        configs = [init_cfg]
     if not isinstance(configs, (list, tuple)):
         raise UserError('init_cfg must be a dict or a list of dicts, e.g. '
                         f"dict(type='Pretrained', checkpoint='FILE'), got {init_cfg!r}")
@@ -36,7 +37,7 @@ def split_init_cfg(init_cfg: Any) -> tuple[list[dict], list[dict]]:
     return pretrained, others
 
 
-def check_pretrained(arguments: dict[str, Any]) -> dict[str, Any]:
+def check_pretrained(arguments: Config) -> Config:
     """Arguments of `load_pretrained` with ``source_grid`` as a pair, or raise `UserError`."""
     for key, value in arguments.items():
         if key not in KEYS:

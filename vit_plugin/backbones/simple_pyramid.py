@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
+from .arguments import InitCfg
+
 
 @MODELS.register_module()
 class LayerNorm2d(nn.LayerNorm):
@@ -46,11 +48,11 @@ class SimplePyramid(BaseModule):
         init_cfg: mmengine's.
 
     Raises:
-        ValueError: an argument, or the input, is not as above.
+        UserError: an argument, or the input, is not as above.
     """
 
     def __init__(self, in_channels: int, out_channels: int = 256, num_outs: int = 4,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 init_cfg: InitCfg = None) -> None:
         super().__init__(init_cfg)
         if in_channels < 4 or in_channels % 4:
             raise UserError(f'in_channels={in_channels!r} must be a positive multiple of 4')

@@ -1,7 +1,6 @@
 """Swin: Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows",
 https://arxiv.org/abs/2103.14030."""
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,9 @@ from vit_plugin.layers import (
 
 from .archs import SWIN, resolve_arch
 from .arguments import (
+    Arch,
+    Config,
+    InitCfg,
     check_frozen_stages,
     check_heads,
     check_positive,
@@ -33,11 +35,11 @@ from .base import Backbone, init_linear_and_norm, run_block
 from .variants import SwinVariant
 
 
-def resolve_stages(arch: str | Mapping[str, Any]) -> tuple[int, Sequence[int], Sequence[int]]:
+def resolve_stages(arch: Arch) -> tuple[int, Sequence[int], Sequence[int]]:
     """The channels of the first stage, and of every stage the depth and the number of heads.
 
     Raises:
-        ValueError: ``arch`` is unknown, or its numbers do not go together.
+        UserError: ``arch`` is unknown, or its numbers do not go together.
     """
     settings = resolve_arch(arch, SWIN)
     dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
@@ -107,7 +109,7 @@ class SwinTransformer(Backbone):
         init_cfg: mmengine's; ``dict(type='Pretrained', checkpoint=...)`` loads weights.
 
     Raises:
-        ValueError: an argument, or an image, is not as above.
+        UserError: an argument, or an image, is not as above.
     """
 
     stages: Sequence[SwinStage]
@@ -115,7 +117,7 @@ class SwinTransformer(Backbone):
     num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
-                 arch: str | Mapping[str, Any] = 'tiny',
+                 arch: Arch = 'tiny',
                  img_size: int | Sequence[int] = 224,
                  patch_size: int | Sequence[int] = 4,
                  in_channels: int = 3,
@@ -127,8 +129,8 @@ class SwinTransformer(Backbone):
                  use_abs_pos_embed: bool = False,
                  frozen_stages: int = -1,
                  with_cp: bool = False,
-                 variant: Mapping[str, Any] | None = None,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+                 variant: Config | None = None,
+                 init_cfg: InitCfg = None) -> None:
         super().__init__(init_cfg)
         dims, depths, heads = resolve_stages(arch)
         check_positive(in_channels=in_channels)

@@ -7,7 +7,7 @@ from torch import nn
 from vit_plugin.errors import UserError
 from vit_plugin.layers import ACTIVATIONS
 
-from .arguments import check_rates
+from .arguments import check_choice, check_rates
 
 INTERPOLATION = ('bilinear', 'bicubic')
 
@@ -17,13 +17,13 @@ class Variant:
     """Options of both architectures.
 
     Attributes:
-        qkv_bias: Whether queries, keys and values have a bias.
+        qkv_bias: True for a bias of queries, keys and values.
         attn_drop_rate: Dropout of the attention weights.
         act: Activation in the MLP: ``'GELU'``, ``'QuickGELU'`` or ``'ReLU'``.
         norm_eps: Epsilon of the norms.
         interpolate_mode: How the position embedding is fitted to another image size:
             ``'bicubic'`` or ``'bilinear'``.
-        patch_norm: Whether the patch embedding, and Swin's patch merging, has a norm.
+        patch_norm: True for a norm in the patch embedding, and in Swin's patch merging.
     """
 
     qkv_bias: bool = True
@@ -35,10 +35,8 @@ class Variant:
 
     def __post_init__(self) -> None:
         check_rates(attn_drop_rate=self.attn_drop_rate)
-        for name, known in (('act', ACTIVATIONS), ('interpolate_mode', INTERPOLATION)):
-            if getattr(self, name) not in known:
-                raise UserError(f'{name}={getattr(self, name)!r} is unknown: choose from '
-                                f'{", ".join(known)}')
+        check_choice('act', self.act, ACTIVATIONS)
+        check_choice('interpolate_mode', self.interpolate_mode, INTERPOLATION)
 
     def norm(self, dims: int) -> nn.LayerNorm:
         """A norm of ``dims`` channels."""
@@ -80,13 +78,13 @@ class ViTVariant(Variant):
     """Options of `DeiT` and `DistilledDeiT`.
 
     Attributes:
-        proj_bias: Whether the projection after the attention has a bias.
-        attn_drop_path: Whether stochastic depth acts on the attention, too.
-        with_cls_token: Whether there is a class token.
-        output_cls_token: Whether a map comes with the class token, as a list of both.
-        patch_bias: Whether the patch embedding has a bias.
-        pre_norm: Whether the first block has a norm before it.
-        final_norm: Whether the last block has a norm after it.
+        proj_bias: True for a bias of the projection after the attention.
+        attn_drop_path: False to leave the attention out of stochastic depth.
+        with_cls_token: True for a class token.
+        output_cls_token: True to return a map and the class token, as a list of both.
+        patch_bias: True for a bias of the patch embedding.
+        pre_norm: True for a norm before the first block.
+        final_norm: True for a norm after the last block.
     """
 
     proj_bias: bool = True

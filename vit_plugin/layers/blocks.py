@@ -30,7 +30,7 @@ class TransformerBlock(nn.Module):
         self.attn = attn
         self.ln2 = norm(embed_dims)
         self.ffn = ffn
-        self.attn_drop_path = DropPath(drop_path if attn_drop_path else 0.)
+        self.attn_drop_path = DropPath(drop_path) if attn_drop_path else DropPath(0.)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,4 +22,5 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = pad_to_windows(x, self.patch_size, dims=(2, 3))
-        return self.norm(self.projection(x).permute(0, 2, 3, 1))
+        x = self.norm(self.projection(x).permute(0, 2, 3, 1))
+        return x

@@ -1,4 +1,4 @@
-"""How things are computed. Pure functions of tensors; what owns weights is in `vit_plugin.layers`.
+"""Operators as pure functions of tensors; modules that own weights are in `vit_plugin.layers`.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Which back-ends the operators may take: what users set, and what this machine can run.
+"""Back-ends that the operators may take: those that users allow and this machine can run.
 
 `vit_plugin.ops.choice` decides among them.
 """

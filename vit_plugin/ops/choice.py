@@ -1,4 +1,4 @@
-"""How an operator is computed: the only module that decides, and that knows torch's private names.
+"""Choice of back-ends: the only module that decides, and the only one with torch's private names.
 
 An operator of `vit_plugin.ops` is a reference in torch's own operators. `TABLE` lists what gives
 the same results faster or in less memory; `choose` takes the first that is allowed and can run, or
@@ -35,7 +35,7 @@ Operator = TypeVar('Operator', bound=Callable[..., Any])
 
 
 class Call(NamedTuple):
-    """What decides about the call of an operator.
+    """Facts about the call of an operator that its back-ends ask for.
 
     Attributes:
         x: The input.
@@ -90,7 +90,7 @@ def triton_window_attention(*inputs: Any) -> Tensor:
 EAGER = ('training', 'inference')
 MLP = (nn.Sequential, nn.Sequential, nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.Dropout)
 
-# Operator -> what may stand for it, the first that can run.
+# Operator -> what may stand for it; the first one that can run is taken.
 TABLE: dict[Callable[..., Any], tuple[Backend, ...]] = {
     attention: (
         Backend('reference', lambda call: call.mode != 'products' and call.idle, fused_attention),

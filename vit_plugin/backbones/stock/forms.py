@@ -2,7 +2,7 @@
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, TypeAlias
 
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -10,8 +10,10 @@ from mmengine.registry import DefaultScope
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
+from ..arguments import Config
+
 # A function from a toolkit's arguments to the package's.
-Form = Callable[..., dict[str, Any]]
+Form: TypeAlias = Callable[..., Config]
 
 
 def register(backbone: type, **forms: Form) -> None:
@@ -32,12 +34,12 @@ def register(backbone: type, **forms: Form) -> None:
 
 
 def translate(backbone: type, arguments: Mapping[str, Any],
-              forms: Mapping[str, Form]) -> dict[str, Any]:
+              forms: Mapping[str, Form]) -> Config:
     """``arguments`` as ``backbone`` itself takes them.
 
     Raises:
-        ValueError: nobody has an argument of that name.
-        ValueError: they are of several toolkits, or the architecture has no place for a value.
+        UserError: nobody has an argument of that name.
+        UserError: they are of several toolkits, or the architecture has no place for a value.
     """
     takes = {toolkit: set(signature(form).parameters) for toolkit, form in forms.items()}
     telling = set(arguments) - set(signature(backbone).parameters)
@@ -46,8 +48,9 @@ def translate(backbone: type, arguments: Mapping[str, Any],
         raise UserError(f'{backbone.__name__} has no argument {", ".join(sorted(unknown))}')
     fitting = [toolkit for toolkit in forms if telling <= takes[toolkit]]
     if not fitting:
-        owners = {name: [toolkit for toolkit in forms if name in takes[toolkit]]
-                  for name in sorted(telling)}
+        owners: dict[str, list[str]] = {name: [] for name in sorted(telling)}
+        for name, toolkits in owners.items():
+            toolkits += [toolkit for toolkit in forms if name in takes[toolkit]]
         raise UserError(f'{backbone.__name__} has got arguments of several toolkits: {owners}')
     scope = DefaultScope.get_current_instance()
     toolkit = scope.scope_name if scope is not None else None
@@ -57,8 +60,8 @@ def translate(backbone: type, arguments: Mapping[str, Any],
         toolkit = fitting[0]
 
     ours = {name: value for name, value in arguments.items() if name not in takes[toolkit]}
-    translated = forms[toolkit](**{name: value for name, value in arguments.items()
-                                   if name not in ours})
+    theirs = {name: value for name, value in arguments.items() if name in takes[toolkit]}
+    translated = forms[toolkit](**theirs)
     clash = sorted(set(ours) & set(translated))
     if clash and not telling:
         return dict(arguments)

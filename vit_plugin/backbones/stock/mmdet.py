@@ -1,7 +1,7 @@
 """mmdet's ``SwinTransformer``, of which mmseg has a copy."""
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from ..arguments import Config, InitCfg
 from .values import GELU, LN, activation, first_weights, norm_eps, refuse, whole_patches
 
 
@@ -22,20 +22,20 @@ def swin_transformer(pretrain_img_size: int | Sequence[int] = 224,
                      attn_drop_rate: float = 0.,
                      drop_path_rate: float = 0.1,
                      use_abs_pos_embed: bool = False,
-                     act_cfg: dict = GELU,
-                     norm_cfg: dict = LN,
+                     act_cfg: Config = GELU,
+                     norm_cfg: Config = LN,
                      with_cp: bool = False,
                      pretrained: str | None = None,
                      convert_weights: bool = False,
                      frozen_stages: int = -1,
-                     init_cfg: Any = None) -> dict[str, Any]:
+                     init_cfg: InitCfg = None) -> Config:
     """Arguments of `vit_plugin.backbones.SwinTransformer` for those of mmdet's and mmseg's.
 
     ``convert_weights`` says nothing new: the loader recognises official weights. The norm of a
     classifier is left out, as there.
 
     Raises:
-        ValueError: an argument has a value that the architecture has no place for.
+        UserError: an argument has a value that the architecture has no place for.
     """
     if (len(strides) < len(depths) or strides[0] != patch_size
             or any(stride != 2 for stride in strides[1:len(depths)])):

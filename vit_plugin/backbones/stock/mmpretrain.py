@@ -1,11 +1,11 @@
 """mmpretrain's ``SwinTransformer``, ``VisionTransformer`` and ``DistilledVisionTransformer``."""
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
 from ..archs import SWIN, resolve_arch
+from ..arguments import Arch, Config, InitCfg
 from .values import GELU, LN, activation, flatten, norm_eps, refuse
 
 LN6 = dict(type='LN', eps=1e-6)
@@ -30,7 +30,7 @@ STAGE = {
 }
 
 
-def swin_transformer(arch: str | Mapping[str, Any] = 'tiny',
+def swin_transformer(arch: Arch = 'tiny',
                      img_size: int | Sequence[int] = 224,
                      patch_size: int | Sequence[int] = 4,
                      in_channels: int = 3,
@@ -45,17 +45,17 @@ def swin_transformer(arch: str | Mapping[str, Any] = 'tiny',
                      frozen_stages: int = -1,
                      norm_eval: bool = False,
                      pad_small_map: bool = False,
-                     norm_cfg: dict | None = LN,
-                     stage_cfgs: Any = {},  # noqa: B006, mmpretrain's own default
-                     patch_cfg: dict = {},  # noqa: B006
-                     init_cfg: Any = None) -> dict[str, Any]:
+                     norm_cfg: Config | None = LN,
+                     stage_cfgs: Config | Sequence[Config] = {},  # noqa: B006, mmpretrain's own default
+                     patch_cfg: Config = {},  # noqa: B006
+                     init_cfg: InitCfg = None) -> Config:
     """Arguments of `vit_plugin.backbones.SwinTransformer` for those of mmpretrain's.
 
     ``frozen_stages`` counts from 0 there: 0 is the first stage. ``norm_eval`` changes nothing: a
     LayerNorm has no running statistics.
 
     Raises:
-        ValueError: an argument has a value that the architecture has no place for.
+        UserError: an argument has a value that the architecture has no place for.
     """
     if out_after_downsample:
         refuse('out_after_downsample', out_after_downsample,
@@ -76,12 +76,12 @@ def swin_transformer(arch: str | Mapping[str, Any] = 'tiny',
         arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
         out_indices=out_indices, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
         use_abs_pos_embed=use_abs_pos_embed, init_cfg=init_cfg, **whole,
-        frozen_stages=frozen_stages + 1 if frozen_stages >= 0 else -1,
+        frozen_stages=-1 if frozen_stages < 0 else frozen_stages + 1,
         variant=dict(interpolate_mode=interpolate_mode, out_norm_eps=norm_eps('norm_cfg', norm_cfg),
                      **blocks))
 
 
-def vit(embed_dims: int, num_layers: int, num_heads: int, feedforward_channels: int) -> dict:
+def vit(embed_dims: int, num_layers: int, num_heads: int, feedforward_channels: int) -> Config:
     """A row of `VIT_ARCHS`."""
     return dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=num_heads,
                 feedforward_channels=feedforward_channels)
@@ -110,7 +110,7 @@ LAYER = {
 }
 
 
-def vision_transformer(arch: str | Mapping[str, Any] = 'base',
+def vision_transformer(arch: Arch = 'base',
                        img_size: int | Sequence[int] = 224,
                        patch_size: int | Sequence[int] = 16,
                        in_channels: int = 3,
@@ -118,23 +118,23 @@ def vision_transformer(arch: str | Mapping[str, Any] = 'base',
                        drop_rate: float = 0.,
                        drop_path_rate: float = 0.,
                        qkv_bias: bool = True,
-                       norm_cfg: dict = LN6,
+                       norm_cfg: Config = LN6,
                        final_norm: bool = True,
                        out_type: str = 'cls_token',
                        with_cls_token: bool = True,
                        frozen_stages: int = -1,
                        interpolate_mode: str = 'bicubic',
                        layer_scale_init_value: float = 0.,
-                       patch_cfg: dict = {},  # noqa: B006
-                       layer_cfgs: Any = {},  # noqa: B006
+                       patch_cfg: Config = {},  # noqa: B006
+                       layer_cfgs: Config | Sequence[Config] = {},  # noqa: B006
                        pre_norm: bool = False,
-                       init_cfg: Any = None) -> dict[str, Any]:
+                       init_cfg: InitCfg = None) -> Config:
     """Arguments of `vit_plugin.backbones.DeiT`, or `DistilledDeiT`, for those of mmpretrain's.
 
     ``frozen_stages=0`` freezes nothing there. ``arch='small'`` is DeiT's, with a warning.
 
     Raises:
-        ValueError: an argument has a value that the architecture has no place for.
+        UserError: an argument has a value that the architecture has no place for.
     """
     if set(patch_cfg) - {'bias'}:
         refuse('patch_cfg', patch_cfg, 'patches are those of patch_size; what can be set is bias')

@@ -1,13 +1,13 @@
 """mmseg's ``VisionTransformer``; its ``SwinTransformer`` is mmdet's."""
 from collections.abc import Sequence
-from typing import Any
 
+from ..arguments import Config, InitCfg
 from .values import GELU, LN, activation, first_weights, norm_eps, refuse, whole_patches
 
 
 def vision_transformer(img_size: int | Sequence[int] = 224,
                        patch_size: int = 16,
-                       patch_pad: Any = 'corner',
+                       patch_pad: str = 'corner',
                        in_channels: int = 3,
                        embed_dims: int = 768,
                        num_layers: int = 12,
@@ -21,8 +21,8 @@ def vision_transformer(img_size: int | Sequence[int] = 224,
                        drop_path_rate: float = 0.,
                        with_cls_token: bool = True,
                        output_cls_token: bool = False,
-                       norm_cfg: dict = LN,
-                       act_cfg: dict = GELU,
+                       norm_cfg: Config = LN,
+                       act_cfg: Config = GELU,
                        patch_norm: bool = False,
                        patch_bias: bool = False,
                        pre_norm: bool = False,
@@ -33,13 +33,13 @@ def vision_transformer(img_size: int | Sequence[int] = 224,
                        with_cp: bool = False,
                        frozen_exclude: Sequence[str] = ('all',),
                        pretrained: str | None = None,
-                       init_cfg: Any = None) -> dict[str, Any]:
+                       init_cfg: InitCfg = None) -> Config:
     """Arguments of `vit_plugin.backbones.DeiT` for those of mmseg's.
 
     ``norm_eval`` changes nothing: a LayerNorm has no running statistics.
 
     Raises:
-        ValueError: an argument has a value that the architecture has no place for.
+        UserError: an argument has a value that the architecture has no place for.
     """
     if patch_pad != 'corner':
         refuse('patch_pad', patch_pad, "images are padded at the bottom and right, 'corner'")

@@ -48,8 +48,9 @@ def compiled_window_attention(x: Tensor, project: nn.Linear, project_back: nn.Li
                               window: Size, shift: Shift = (0, 0), scale: float | None = None,
                               drop: Map | None = None) -> Tensor:
     """`window_attention` as one operator."""
-    return operator(x, project.weight, project.bias, project_back.weight, project_back.bias, bias,
-                    window, shift, scale)
+    out: Tensor = operator(x, project.weight, project.bias, project_back.weight, project_back.bias,
+                           bias, window, shift, scale)
+    return out
 
 
 @torch.library.custom_op('vit_plugin::window_self_attention', mutates_args=())
@@ -58,7 +59,7 @@ def operator(x: Tensor, qkv: Tensor, qkv_bias: Tensor | None, proj: Tensor,
              scale: float | None) -> Tensor:
     """`window_attention` of the weights and biases of both projections."""
     if len(x) == 0:
-        return like(x, qkv, qkv_bias, proj)
+        return x.new_empty(*x.shape[:-1], proj.shape[0])
     return window_attention(
         x, partial(F.linear, weight=qkv, bias=qkv_bias),
         partial(F.linear, weight=proj, bias=proj_bias), bias,
@@ -129,7 +130,8 @@ def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift
 
 def split_heads(x: Tensor, parts: int, heads: int) -> Tensor:
     """(n, N, parts*heads*C) -> (parts, n, heads, N, C), a view."""
-    return x.unflatten(2, (parts, heads, -1)).permute(2, 0, 3, 1, 4)
+    split: Tensor = x.unflatten(2, (parts, heads, -1))
+    return split.permute(2, 0, 3, 1, 4)
 
 
 @dataclass(frozen=True)
@@ -168,11 +170,19 @@ class WindowGroup:
         windows[self.inside] = x
         return windows
 
-    def first(self, count: int) -> 'WindowGroup':
-        """The first windows."""
-        return WindowGroup(self.tokens[:count],
-                           None if self.inside is None else self.inside[:count],
-                           None if self.kinds is None else self.kinds[:count], self.masks)
+    def part(self, windows: slice) -> 'WindowGroup':
+        """Some of the windows."""
+        inside = None if self.inside is None else self.inside[windows]
+        kinds = None if self.kinds is None else self.kinds[windows]
+        return WindowGroup(self.tokens[windows], inside, kinds, self.masks)
+
+    def simplified(self) -> 'WindowGroup':
+        """The same windows, without ``inside`` and ``kinds`` where these say nothing."""
+        whole = self.inside is None or bool(self.inside.all())
+        uncut = self.kinds is None or not self.masks[self.kinds].any()
+        inside = None if whole else self.inside
+        kinds = None if uncut else self.kinds
+        return WindowGroup(self.tokens, inside, kinds, self.masks)
 
     def masked(self, bias: Tensor) -> Tensor:
         """The bias (heads, N, N) with the masks, as (1 or n, heads, N, N)."""
@@ -191,8 +201,8 @@ def window_groups(batch: int, size: Size, window: Size, shift: Shift
         windows = len(group.tokens) // images
         for image in range(0, batch, images):
             count = min(images, batch - image)
-            yield (slice(image * num_tokens, (image + count) * num_tokens),
-                   group if count == images else group.first(count * windows))
+            tokens = slice(image * num_tokens, (image + count) * num_tokens)
+            yield tokens, group.part(slice(count * windows))
 
 
 @lru_cache(maxsize=32)
@@ -221,10 +231,9 @@ def map_windows(size: Size, window: Size, shift: Shift) -> list[tuple[int, Windo
             count = int(members.sum())
             maps = max(1, step // max(1, count))
             first = torch.arange(maps)[:, None, None] * size[0] * size[1]
-            parts = zip((first + tokens[members]).flatten(0, 1).split(step),
-                        inside[members].repeat(maps, 1).split(step),
-                        kinds[members].repeat(maps).split(step))
-            groups += [(maps, WindowGroup(part, None if fits.all() else fits,
-                                          kind if masks[kind].any() else None, masks))
-                       for part, fits, kind in parts if len(part)]
+            group = WindowGroup((first + tokens[members]).flatten(0, 1),
+                                inside[members].repeat(maps, 1), kinds[members].repeat(maps), masks)
+            for start in range(0, maps * count, step):
+                part = group.part(slice(start, start + step))
+                groups.append((maps, part.simplified()))
         return groups

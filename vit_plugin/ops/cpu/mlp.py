@@ -35,7 +35,8 @@ def in_groups(x: Tensor, expand: Map, contract: Map) -> Tensor:
 def compiled_mlp(x: Tensor, layers: nn.Sequential) -> Tensor:
     """`mlp` as one operator."""
     first, second = linears(layers)
-    return operator(x, first.weight, first.bias, second.weight, second.bias)
+    out: Tensor = operator(x, first.weight, first.bias, second.weight, second.bias)
+    return out
 
 
 @torch.library.custom_op('vit_plugin::mlp', mutates_args=())
