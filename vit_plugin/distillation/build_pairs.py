@@ -13,6 +13,7 @@ from .dry_run import dry_run_student, empty_image, training_size
 from .losses import Distillation
 from .module_outputs import OUTPUT, Tap, find_module
 from .pairs import Matched, Pair, Side
+from .score_activation import needs_sigmoid, uses_sigmoid
 from .teacher import Teacher
 
 # Keys of a loss's config that choose what it compares; the loss itself does not take them.
@@ -96,6 +97,8 @@ def build_losses(config: LossConfig, pair: Pair, matched: Matched) -> list[Disti
     if isinstance(config, Distillation):
         return [config]
     arguments = {key: value for key, value in config.items() if key not in PLACES}
+    if pair.kind.over_classes and 'sigmoid' not in arguments and needs_sigmoid(pair, matched):
+        arguments['sigmoid'] = True
     if 'student_channels' not in signature(pair.kind).parameters:
         return [MODELS.build(arguments)]
     if matched:
@@ -115,7 +118,8 @@ def channels_of(x: Tensor) -> int:
 
 def find_side(config: LossConfig, side: str, model: nn.Module) -> Side:
     """What a loss compares of a model."""
-    return Side(find_tap(config, side, model), as_maps=4 in loss_class(config).dims)
+    tap = find_tap(config, side, model)
+    return Side(tap, 4 in loss_class(config).dims, uses_sigmoid(model, tap.path))
 
 
 def find_tap(config: LossConfig, side: str, model: nn.Module) -> Tap:

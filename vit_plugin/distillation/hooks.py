@@ -44,6 +44,9 @@ class TeacherCheckHook(Hook):
         model = student_of(runner, type(self).__name__)
         scored = {pair.teacher for pair in model.pairs
                   if pair.kind.compares == 'scores' and not pair.theirs.tap.text}
+        if any(pair.loss.sigmoid for pair in model.pairs if pair.teacher in scored):
+            raise UserError('TeacherCheckHook counts right classes, of which images with several '
+                            'labels, or a single score, have no highest: leave the hook out')
         if not scored:
             raise UserError('TeacherCheckHook scores classifiers, but nothing is learnt of a '
                             "teacher's scores here: leave the hook out")

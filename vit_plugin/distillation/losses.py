@@ -16,12 +16,18 @@ class Distillation(nn.Module):
         compares: ``'scores'`` or ``'maps'``, the default of what is compared, see `find_tap`.
         dims: Number of dimensions of both: 2 for (B, K), 4 for (B, C, H, W).
         needs_labels: True if the true classes (B,) are its third argument.
+        over_classes: True if it takes a softmax over the classes, unless ``sigmoid``.
+        has_sigmoid: True if it has the argument ``sigmoid``.
+        sigmoid: True if each class is a question of its own, as in multi-label heads.
     """
 
     weight: float
     compares = 'maps'
     dims: tuple[int, ...] = (4,)
     needs_labels = False
+    over_classes = False
+    has_sigmoid = False
+    sigmoid = False
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -35,6 +41,9 @@ class Distillation(nn.Module):
             if len(shape) not in self.dims:
                 kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
                 return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
+        if self.over_classes and not self.sigmoid and student[1:2] == (1,):
+            return ('the softmax of a single score is always 1. Take sigmoid=True, which '
+                    'HardDistillation, SoftDistillation and PixelDistillation have')
         if student[1:] == teacher[1:]:
             return None
         if len(student) == 2:
@@ -85,14 +94,25 @@ class HardDistillation(ScoreDistillation):
 
     The total is ``0.5 * CE(cls, y) + 0.5 * CE(dist, argmax teacher)`` with the default weight:
     DeiT, equation 3. Computed in float32.
+
+    Args:
+        weight: Share of the teacher in the total loss, in [0, 1].
+        sigmoid: Instead, binary cross-entropy of each class with ``teacher > 0``, summed over the
+            classes. In a config the heads decide where it is left out.
     """
 
     top_k = 1
+    over_classes = has_sigmoid = True
 
-    def __init__(self, weight: float = 0.5) -> None:
+    def __init__(self, weight: float = 0.5, sigmoid: bool = False) -> None:
         super().__init__(weight)
+        self.sigmoid = sigmoid
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.sigmoid:
+            decisions = (teacher > 0).float()
+            total = F.binary_cross_entropy_with_logits(student.float(), decisions, reduction='sum')
+            return total / len(student)
         return F.cross_entropy(student.float(), teacher.argmax(dim=1))
 
 
@@ -109,32 +129,41 @@ class SoftDistillation(ScoreDistillation):
         reduction: ``'batchmean'``, the formula, sums over the classes and averages over the
             batch (timm and mmrazor too). ``'numel'`` also divides by the number of classes, as
             facebookresearch/deit's ``losses.py`` does, which makes the term that much smaller.
+        sigmoid: Instead, KL of each class's answers yes and no, summed over the classes: Yang et
+            al., "Multi-label knowledge distillation", https://arxiv.org/abs/2308.06453. In a config
+            the heads decide where it is left out.
     """
 
+    over_classes = has_sigmoid = True
+
     def __init__(self, weight: float = 0.1, temperature: float = 3.,
-                 reduction: str = 'batchmean') -> None:
+                 reduction: str = 'batchmean', sigmoid: bool = False) -> None:
         super().__init__(weight)
         self.temperature = positive_temperature(temperature)
         if reduction not in REDUCTIONS:
             raise UserError(f"reduction='{reduction}' is unknown: choose from {REDUCTIONS}")
-        self.reduction = reduction
+        self.reduction, self.sigmoid = reduction, sigmoid
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        total = softened_divergence(student, teacher, self.temperature)
+        total = softened_divergence(student, teacher, self.temperature, sigmoid=self.sigmoid)
         return total / (len(student) if self.reduction == 'batchmean' else student.numel())
 
 
-def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int = 1
-                        ) -> Tensor:
+def softened_divergence(student: Tensor, teacher: Tensor, temperature: float, dim: int = 1,
+                        sigmoid: bool = False) -> Tensor:
     """``T^2 * KL(softmax(teacher / T) || softmax(student / T))`` along ``dim``, summed up.
 
-    Computed in float32.
+    Computed in float32. A sigmoid of each score is the softmax of the score and 0.
     """
+    if sigmoid:
+        student, teacher = (torch.stack((x, torch.zeros_like(x)), dim) for x in (student, teacher))
     student, teacher = ((x.float() / temperature).log_softmax(dim) for x in (student, teacher))
     return temperature**2 * F.kl_div(student, teacher, reduction='sum', log_target=True)
 
 
 @torch.no_grad()
-def agreement(student: Tensor, teacher: Tensor) -> Tensor:
-    """Share of the batch where student and teacher (B, K) decide for the same class."""
+def agreement(student: Tensor, teacher: Tensor, sigmoid: bool = False) -> Tensor:
+    """Share of decisions that student and teacher (B, K) have in common: of images, or classes."""
+    if sigmoid:
+        return ((student > 0) == (teacher > 0)).float().mean()
     return (student.argmax(dim=1) == teacher.argmax(dim=1)).float().mean()

@@ -57,6 +57,12 @@ class CWD(SoftenedDistillation):
     def __init__(self, weight: float = 5., temperature: float = 1.) -> None:
         super().__init__(weight, temperature)
 
+    def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
+        """A single pixel says nothing."""
+        if student[2:] == (1, 1):
+            return 'the softmax over the pixels of a map with a single one is always 1'
+        return super().mismatch(student, teacher)
+
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         total = softened_divergence(student.flatten(2), teacher.flatten(2), self.temperature, dim=2)
         return total / (student.shape[0] * student.shape[1])
@@ -73,13 +79,18 @@ class PixelDistillation(SoftenedDistillation):
     Args:
         weight: Factor of the loss.
         temperature: T, positive.
+        sigmoid: Instead, KL of each class's answers yes and no, summed over the classes. In a
+            config the heads decide where it is left out.
     """
 
-    def __init__(self, weight: float = 10., temperature: float = 1.) -> None:
+    over_classes = has_sigmoid = True
+
+    def __init__(self, weight: float = 10., temperature: float = 1., sigmoid: bool = False) -> None:
         super().__init__(weight, temperature)
+        self.sigmoid = sigmoid
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        total = softened_divergence(student, teacher, self.temperature)
+        total = softened_divergence(student, teacher, self.temperature, sigmoid=self.sigmoid)
         return total * student.shape[1] / student.numel()
 
 

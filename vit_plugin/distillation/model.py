@@ -130,7 +130,7 @@ class DistilledModel(BaseModel):
         for pair in pairs:
             if pair.is_share:
                 name = pair.name.replace('loss_distill', 'agreement')
-                losses[name] = agreement(*matched[pair.name][0])
+                losses[name] = agreement(*matched[pair.name][0], pair.loss.sigmoid)
         return losses
 
     def own_losses(self, inputs: Tensor, data_samples: Samples) -> Losses:

@@ -23,11 +23,13 @@ class Side:
     Attributes:
         tap: The output.
         as_maps: ``True`` to turn tokens and (B, h, w, C) into maps.
+        sigmoid: True for scores of sigmoids, False for those of a softmax, ``None`` if unknown.
         channels_last: True for (B, h, w, C), by the number of the tensor, as seen at first.
     """
 
     tap: Tap
     as_maps: bool
+    sigmoid: bool | None = None
     channels_last: dict[int, bool] = field(default_factory=dict)
 
     def convert(self, outputs: list[Tensor], size: tuple[int, int]) -> list[Tensor]:
@@ -142,4 +144,8 @@ def find_labels(data_samples: Sequence[BaseDataElement] | None, loss: str) -> Te
     samples = data_samples or ()
     if not samples or any('gt_label' not in x or 'gt_score' in x for x in samples):
         raise UserError(f'{loss} needs the class of every image: a label, and no Mixup or CutMix')
+    counts = [len(sample.gt_label) for sample in samples]
+    if set(counts) != {1}:
+        raise UserError(f'{loss} needs one class of every image, but these have {counts} labels: '
+                        'SoftDistillation and HardDistillation take several')
     return torch.cat([sample.gt_label for sample in samples])

@@ -25,6 +25,7 @@ class DIST(SoftenedDistillation):
     """
 
     dims = (2, 4)
+    over_classes = True
 
     def __init__(self, weight: float = 1., beta: float = 1., gamma: float = 1.,
                  temperature: float = 1.) -> None:
@@ -55,6 +56,7 @@ class DKD(SoftenedDistillation):
     """
 
     dims = (2,)
+    over_classes = True
     needs_labels = True
 
     def __init__(self, weight: float = 1., alpha: float = 1., beta: float = 8.,
@@ -91,6 +93,7 @@ class StandardisedDistillation(SoftenedDistillation):
     """
 
     dims = (2, 4)
+    over_classes = True
 
     def __init__(self, weight: float = 9., temperature: float = 2.) -> None:
         super().__init__(weight, temperature)

@@ -21,9 +21,10 @@ class Format(Protocol):
 
 def format_for(losses: list[Distillation], width: int) -> Format:
     """The format of outputs (B, width) that serves these losses."""
-    if len(losses) == 1 and isinstance(losses[0], ScoreDistillation) and width <= 2**16:
-        return TopScores(width, losses[0])
-    return Vector(width)
+    loss = losses[0]
+    if len(losses) > 1 or not isinstance(loss, ScoreDistillation) or width > 2**16 or loss.sigmoid:
+        return Vector(width)
+    return TopScores(width, loss)
 
 
 class Vector:
