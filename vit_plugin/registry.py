@@ -24,6 +24,7 @@ PARTS: dict[str, str | None] = {
     'vit_plugin.training.layer_decay': None,
     'vit_plugin.training.checkpoints': 'cv2',
     'vit_plugin.training.data_time': 'cv2',
+    'vit_plugin.training.finite_loss': 'cv2',
     'vit_plugin.training.sampling': 'cv2',
     'vit_plugin.training.seeding': 'cv2',
     'vit_plugin.checks.transforms': None,

@@ -10,7 +10,8 @@ default_hooks = dict(
                     save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    check=dict(type='vit_plugin.CheckHook'))
+    check=dict(type='vit_plugin.CheckHook'),
+    finite_loss=dict(type='vit_plugin.FiniteLossHook'))
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

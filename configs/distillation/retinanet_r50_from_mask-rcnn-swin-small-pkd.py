@@ -25,4 +25,5 @@ train_dataloader = dict(
                  dataset=_base_.train_dataloader.dataset))
 custom_hooks = [dict(type='vit_plugin.SeedHook')]
 default_hooks = dict(checkpoint=dict(type='vit_plugin.AtomicCheckpointHook'),
-                     check=dict(type='vit_plugin.CheckHook'))
+                     check=dict(type='vit_plugin.CheckHook'),
+                     finite_loss=dict(type='vit_plugin.FiniteLossHook'))

@@ -26,6 +26,7 @@ from vit_plugin.checks.hook import CheckHook
 from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.training.checkpoints import find_checkpoint
+from vit_plugin.training.finite_loss import FiniteLossHook
 
 
 def agree_on_checkpoint(work_dir: str) -> tuple[Path | None, list[Path]]:
@@ -66,6 +67,8 @@ def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else kind.from_cfg(cfg)
     hook = check_hook(runner)
     hook.trust_checkpoint |= trust  # in no config, so that it is not kept
+    if not any(isinstance(hook, FiniteLossHook) for hook in runner.hooks):
+        runner.register_hook(FiniteLossHook())
     for note in notes:
         runner.logger.warning(note)
     return runner

@@ -10,7 +10,8 @@ default_hooks = dict(
                     save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
-    check=dict(type='vit_plugin.CheckHook'))
+    check=dict(type='vit_plugin.CheckHook'),
+    finite_loss=dict(type='vit_plugin.FiniteLossHook'))
 custom_hooks = [dict(type='vit_plugin.SeedHook')]
 env_cfg = dict(
     cudnn_benchmark=False,

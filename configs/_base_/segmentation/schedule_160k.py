@@ -24,4 +24,5 @@ default_hooks = dict(
                     max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
-    check=dict(type='vit_plugin.CheckHook'))
+    check=dict(type='vit_plugin.CheckHook'),
+    finite_loss=dict(type='vit_plugin.FiniteLossHook'))
