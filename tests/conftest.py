@@ -21,7 +21,7 @@ from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-pytest_plugins = ['tests.tool_runs']
+pytest_plugins = ['tests.pictured', 'tests.tool_runs']
 ROOT = Path(__file__).parents[1]
 SIZE = 64
 WNIDS = ('n01440764', 'n01443537')

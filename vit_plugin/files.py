@@ -1,5 +1,6 @@
 """Files that are read and written."""
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,3 +78,13 @@ def written_whole(path: str | Path, shared: bool = False) -> Iterator[BinaryIO]:
     except BaseException:  # a full disk must not stay full
         part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which appears under its name when it is complete."""
+    part = folder.with_name(f'{folder.name}.part')
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.rename(folder)

@@ -14,11 +14,11 @@ from tests import forked
 def test_report_of_a_short_run(tmp_path: Path, tool: Callable[..., None],
                                capfd: pytest.CaptureFixture,
                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
+    monkeypatch.setattr('vit_plugin.demo.runs.subprocess', forked)
     work = tmp_path / 'quickstart'
     tool('demo', 'digits', '--iterations', '3', '--seeds', '2', '--work-dir', work)
     output = capfd.readouterr().out
-    runs = json.loads((work / 'results.json').read_text())
+    runs = json.loads((work / 'results.json').read_text())['runs']
     assert len(runs) == 1 + 3 * 2
     for run in runs:
         assert [step for step, _ in run['accuracies']] == [1, 2, 3]

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from tests import forked
 from tests.conftest import ROOT, needs
-from vit_plugin.demo import scenes
+from vit_plugin.demo import digits, scenes
 
 
 def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_scenes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 2, 'val': 1})
-    monkeypatch.setattr(scenes, 'IMAGES', {'teacher': slice(0, 3), 'val': slice(3, 5)})
+    monkeypatch.setattr(digits, 'IMAGES', {'teacher': slice(0, 3), 'val': slice(3, 5)})
     singles = tmp_path / 'singles'
     scenes.write_singles(singles)
     assert len(list(singles.glob('train/7/*.png'))) == 6
@@ -53,11 +53,11 @@ def test_singles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs('mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
+    monkeypatch.setattr('vit_plugin.demo.runs.subprocess', forked)
     monkeypatch.setattr(scenes, 'NUM_PLACES', {'train': 1, 'val': 1})
     monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 16, 'val': 10})
     scenes.run_scenes(tmp_path, 2)
-    runs = json.loads((tmp_path / 'dense.json').read_text())
+    runs = json.loads((tmp_path / 'dense.json').read_text())['runs']
     assert [run['work_dir'] for run in runs] == [
         f'{task}_{start}' for task in ('detector', 'segmentor') for start in
         ('pretrained', 'random')]

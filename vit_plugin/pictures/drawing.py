@@ -1,9 +1,10 @@
 """Parts of all pictures: grids of axes, heat maps over images, titles."""
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps, pyplot
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -16,8 +17,12 @@ HEAT = ListedColormap(colormaps['turbo'](np.linspace(0.08, 0.9, 256)))
 TWICE_EVEN = 2.
 
 
-def grid(rows: int, columns: int, width: float = 2.6, height: float = 2.6) -> tuple[Figure, Any]:
-    """A figure and its (rows, columns) axes without ticks; sizes in inches of one of them."""
+def grid(rows: int, columns: int, width: float = 2.6, height: float = 2.6
+         ) -> tuple[Figure, np.ndarray]:
+    """A figure and its (rows, columns) axes without ticks; sizes in inches of one of them.
+
+    `finish` hides those on which nothing is drawn.
+    """
     figure, axes = pyplot.subplots(rows, columns, squeeze=False, layout='constrained',
                                    figsize=(max(width * columns, 7), height * rows + 1))
     for axis in axes.flat:
@@ -25,7 +30,7 @@ def grid(rows: int, columns: int, width: float = 2.6, height: float = 2.6) -> tu
     return figure, axes
 
 
-def show_heat(axis: Any, pixels: np.ndarray, heat: Tensor | np.ndarray, cell: tuple[int, int],
+def show_heat(axis: Axes, pixels: np.ndarray, heat: Tensor | np.ndarray, cell: tuple[int, int],
               peak: float) -> None:
     """Draw a map (h, w) of ``cell`` (height, width) pixels each over a grey image (H, W, 3).
 
@@ -38,19 +43,22 @@ def show_heat(axis: Any, pixels: np.ndarray, heat: Tensor | np.ndarray, cell: tu
     drawn = axis.imshow(heat, cmap=HEAT, alpha=0.55, extent=extent, vmin=0,
                         vmax=max(float(heat.max()), peak))
     axis.set(xlim=(-.5, pixels.shape[1] - .5), ylim=(pixels.shape[0] - .5, -.5))
-    bar = axis.figure.colorbar(drawn, ax=axis, fraction=0.046, pad=0.02)
-    bar.solids.set_alpha(1)
+    opaque = ScalarMappable(drawn.norm, HEAT)
+    bar = axis.figure.colorbar(opaque, ax=axis, fraction=0.046, pad=0.02)
     bar.ax.tick_params(labelsize=7)
 
 
-def show_image(axis: Any, view: View) -> None:
+def show_image(axis: Axes, view: View) -> None:
     """Draw an image with its name."""
     axis.imshow(view.pixels)
     axis.set_title(short_path(view.path), fontsize=9)
 
 
 def finish(figure: Figure, title: str, caption: str, subject: Subject | None = None) -> Figure:
-    """Put what is shown above, and how to read it below."""
+    """Put what is shown above, and how to read it below; hide empty axes."""
+    for axis in figure.axes:
+        if not axis.has_data():
+            axis.axis('off')
     source = f'\n{subject.name}, {subject.weights}' if subject else ''
     figure.suptitle(title + source, fontsize=11)
     figure.supxlabel(caption, fontsize=9)

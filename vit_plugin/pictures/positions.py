@@ -6,16 +6,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vit_plugin.backbones import DeiT, SwinTransformer
+from vit_plugin.backbones import DeiT
 
 from .drawing import finish, grid
-from .subject import PictureError, Subject
+from .subject import Subject
 
 MOST_MAPS = 8  # a side
 MOST_HEADS = 8
 
 
-def position_similarity(backbone: Any) -> Tensor:
+def position_similarity(backbone: DeiT) -> Tensor:
     """DeiT's cosine similarities (h, w, h, w): of each patch's position to that of each other."""
     positions = backbone.pos_embed.detach()[0, backbone.num_extra_tokens:]
     positions = torch.nn.functional.normalize(positions, dim=1)
@@ -38,10 +38,7 @@ def draw(subject: Subject) -> Figure:
     """The picture of the backbone's kind."""
     if isinstance(subject.backbone, DeiT):
         return draw_similarity(subject)
-    if isinstance(subject.backbone, SwinTransformer):
-        return draw_biases(subject)
-    raise PictureError('positions needs a DeiT or a SwinTransformer, and this config has a '
-                       f'{type(subject.backbone).__name__}')
+    return draw_biases(subject)
 
 
 def draw_similarity(subject: Subject) -> Figure:
@@ -75,8 +72,6 @@ def draw_biases(subject: Subject) -> Figure:
     extent = (-width + 0.5, width - 0.5, height - 0.5, -height + 0.5)
     for i, (row, maps) in enumerate(zip(axes, stages)):
         row[0].set_ylabel(f'stage {i + 1}', fontsize=9)
-        for axis in row[len(maps):]:
-            axis.axis('off')
         for j, (axis, values) in enumerate(zip(row, maps)):
             shown = axis.imshow(values, vmin=-reach, vmax=reach, cmap='coolwarm', extent=extent)
             axis.plot(0, 0, marker='+', color='black', markersize=5)

@@ -1,11 +1,12 @@
 """Predictions beside the ground truth: boxes and masks, label maps, or classes."""
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import ceil, sqrt
 from typing import Any
 
 import mmcv
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from mmengine.dataset import Compose
@@ -13,104 +14,84 @@ from mmengine.dataset import Compose
 from vit_plugin.toolkits import data_sets
 
 from .drawing import finish, grid
-from .subject import PictureError, Subject, check_image, spread, test_dataset
+from .subject import PictureError, Subject, View, test_dataset
 
 NO_LABEL = 255  # of mmseg's label maps
+LEAST_SCORE = 0.5  # of the detections that are drawn
+Palette = Sequence[Sequence[int]] | None
 
 
-@dataclass
-class Sample:
-    """An image, and what is known about it; ``truth`` is None for an image given by hand."""
-
-    path: str
-    truth: dict[str, Any] | None = None
-
-
-def given_samples(images: list[str]) -> list[Sample]:
-    """Images without ground truth."""
-    for path in images:
-        check_image(path)
-    return [Sample(path) for path in images]
-
-
-def test_samples(subject: Subject, count: int) -> list[Sample]:
-    """Images spread evenly over the config's test data, with their ground truth."""
-    dataset = subject.dataset
+def ground_truth(subject: Subject, view: View) -> dict[str, Any] | None:
+    """The annotations of an image of the test data, by the first pipeline that loads some."""
+    if view.info is None:
+        return None
     steps = [step for step in test_dataset(subject.cfg).pipeline if 'LoadImage' in step.type]
     with subject.scope():
-        load = Compose(steps + annotation_steps(subject)[:1])
-        infos = [dataset.get_data_info(i) for i in spread(count, len(dataset))]
-        return [Sample(info['img_path'], load(info)) for info in infos]
+        return Compose(steps + annotation_steps(subject)[:1])(view.info)
 
 
 def annotation_steps(subject: Subject) -> list[dict]:
     """The steps of the config's pipelines that load annotations; none for classifiers."""
     trained = (subject.cfg.get('train_dataloader') or {}).get('dataset')
-    return [step for dataset in (test_dataset(subject.cfg), *data_sets(trained))
-            for step in dataset.get('pipeline') or []
-            if step.type.split('.')[-1] == 'LoadAnnotations']
+    steps: list[dict] = []
+    for dataset in (test_dataset(subject.cfg), *data_sets(trained)):
+        steps += dataset.get('pipeline') or []
+    return [step for step in steps if step['type'].split('.')[-1] == 'LoadAnnotations']
 
 
-def draw(subject: Subject, samples: list[Sample], threshold: float = 0.5) -> Figure:
-    """One column for each sample; the kind of the prediction decides what is drawn.
-
-    Args:
-        subject: The model.
-        samples: Of `test_samples` or `given_samples`.
-        threshold: Least score of the detections that are drawn.
-    """
-    found = [subject.predict(subject.view(sample.path)) for sample in samples]
-    if 'pred_instances' in found[0]:
-        return draw_detections(subject, samples, found, threshold)
-    if 'pred_sem_seg' in found[0]:
-        return draw_segmentations(subject, samples, found)
-    if 'pred_score' in found[0]:
-        return draw_classes(subject, samples, found)
+def draw(subject: Subject, views: list[View]) -> Figure:
+    """One column for each image; the kind of the prediction decides what is drawn."""
+    found = [subject.predict(view) for view in views]
+    truths = [ground_truth(subject, view) for view in views]
+    for kind, draw_kind in (('pred_instances', draw_detections), ('pred_sem_seg', draw_label_maps),
+                            ('pred_score', draw_classes)):
+        if kind in found[0]:
+            return draw_kind(subject, views, truths, found)
     raise PictureError('predictions draws the results of classifiers, detectors and segmentors, '
                        f'not those of {type(subject.model).__name__}')
 
 
-def pixels_of(sample: Sample) -> np.ndarray:
+def pixels_of(view: View) -> np.ndarray:
     """The image (H, W, 3) as it is in the file, in RGB."""
-    return mmcv.imread(sample.path, channel_order='rgb')
+    return mmcv.imread(view.path, channel_order='rgb')
 
 
-def colour_of(label: int, palette: Any = None) -> tuple[float, float, float]:
+def colour_of(label: int, palette: Palette = None) -> tuple[float, float, float]:
     """The colour of a class, components in [0, 1]."""
     if palette is not None:
-        red, green, blue = palette[label]
-        return red / 255, green / 255, blue / 255
+        red, green, blue = (value / 255 for value in palette[label])
+        return red, green, blue
     red, green, blue, _ = colormaps['tab10'](label % 10)
     return red, green, blue
 
 
-def draw_detections(subject: Subject, samples: list[Sample], found: list[Any],
-                    threshold: float) -> Figure:
+def draw_detections(subject: Subject, views: list[View], truths: list, found: list) -> Figure:
     """Boxes, masks and classes: the ground truth above, what was found below."""
-    known = any(sample.truth is not None for sample in samples)
-    figure, axes = grid(1 + known, len(samples))
-    for column, (sample, result) in zip(axes.T, zip(samples, found)):
+    known = any(truth is not None for truth in truths)
+    figure, axes = grid(1 + known, len(views))
+    for column, view, truth, result in zip(axes.T, views, truths, found):
         for axis in column:
-            axis.imshow(pixels_of(sample))
-        if sample.truth is not None:
-            real = ~sample.truth['gt_ignore_flags']
-            labels, masks = sample.truth['gt_bboxes_labels'][real], sample.truth.get('gt_masks')
-            draw_objects(column[0], sample.truth['gt_bboxes'].tensor.numpy()[real], labels,
-                         [subject.class_name(label) for label in labels],
-                         None if masks is None else masks.to_ndarray()[real])
+            axis.imshow(pixels_of(view))
+        if truth is not None:
+            real = ~truth['gt_ignore_flags']
+            labels, masks = truth['gt_bboxes_labels'][real], truth.get('gt_masks')
+            if masks is not None:
+                masks = masks.to_ndarray()[real]
+            draw_objects(column[0], truth['gt_bboxes'].tensor.numpy()[real], labels,
+                         [subject.class_name(label) for label in labels], masks)
         objects = result.pred_instances.cpu().numpy()
-        objects = objects[objects.scores >= threshold]
+        objects = objects[objects.scores >= LEAST_SCORE]
         texts = [f'{subject.class_name(label)} {100 * score:.0f}'
                  for label, score in zip(objects.labels, objects.scores)]
         draw_objects(column[-1], objects.bboxes, objects.labels, texts, objects.get('masks'))
     if known:
         axes[0, 0].set_ylabel('ground truth')
     axes[-1, 0].set_ylabel('found')
-    return finish(figure, 'Detections', f'What was found with a score of at least {threshold}; '
+    return finish(figure, 'Detections', f'What was found with a score of at least {LEAST_SCORE}; '
                   'the number is the score in percent.', subject)
 
 
-def draw_objects(axis: Any, boxes: np.ndarray, labels: np.ndarray, texts: list[str],
+def draw_objects(axis: Axes, boxes: np.ndarray, labels: np.ndarray, texts: list[str],
                  masks: np.ndarray | None) -> None:
     """Boxes (N, 4) as x1, y1, x2, y2 with texts, and masks (N, H, W), in their class's colour."""
     for i, (x1, y1, x2, y2) in enumerate(boxes):
@@ -124,32 +105,33 @@ def draw_objects(axis: Any, boxes: np.ndarray, labels: np.ndarray, texts: list[s
                   bbox=dict(facecolor=colour, edgecolor='none', pad=0.8))
 
 
-def draw_segmentations(subject: Subject, samples: list[Sample], found: list[Any]) -> Figure:
+def draw_label_maps(subject: Subject, views: list[View], truths: list, found: list) -> Figure:
     """Images, their label maps, and those predicted below."""
     palette = subject.metainfo.get('palette')
-    known = any(sample.truth is not None for sample in samples)
-    figure, axes = grid(2 + known, len(samples))
+    rows = ['image', 'ground truth', 'predicted']
+    if all(truth is None for truth in truths):
+        rows.remove('ground truth')
+    figure, axes = grid(len(rows), len(views))
+    for axis, text in zip(axes[:, 0], rows):
+        axis.set_ylabel(text)
     present: set[int] = set()
-    for column, (sample, result) in zip(axes.T, zip(samples, found)):
-        pixels = pixels_of(sample)
+    for column, view, truth, result in zip(axes.T, views, truths, found):
+        pixels = pixels_of(view)
         column[0].imshow(pixels)
         maps = [(column[-1], result.pred_sem_seg.data[0].cpu().numpy())]
-        if sample.truth is not None:
-            maps.append((column[1], sample.truth['gt_seg_map']))
+        if truth is not None:
+            maps.append((column[1], truth['gt_seg_map']))
         for axis, labels in maps:
             axis.imshow(tinted(pixels, labels, palette))
-            present |= {int(label) for label in np.unique(labels)} - {NO_LABEL}
-    for axis, text in zip(axes[:, 0], ['image', 'ground truth', 'predicted'] if known
-                          else ['image', 'predicted']):
-        axis.set_ylabel(text)
+            present.update(np.unique(labels).tolist())
     patches = [Patch(color=colour_of(label, palette), label=subject.class_name(label))
-               for label in sorted(present)]
+               for label in sorted(present - {NO_LABEL})]
     figure.legend(handles=patches, loc='outside right center', fontsize=8)
     return finish(figure, 'Segmentations', 'Each colour is a class; pixels without a label in the '
                   'ground truth show the image.', subject)
 
 
-def tinted(pixels: np.ndarray, labels: np.ndarray, palette: Any) -> np.ndarray:
+def tinted(pixels: np.ndarray, labels: np.ndarray, palette: Palette) -> np.ndarray:
     """(H, W, 3) and (H, W) -> (H, W, 3): the image through the colours of its classes."""
     mixed = pixels / 255
     for label in set(np.unique(labels)) - {NO_LABEL}:
@@ -158,23 +140,21 @@ def tinted(pixels: np.ndarray, labels: np.ndarray, palette: Any) -> np.ndarray:
     return mixed
 
 
-def draw_classes(subject: Subject, samples: list[Sample], found: list[Any]) -> Figure:
+def draw_classes(subject: Subject, views: list[View], truths: list, found: list) -> Figure:
     """Images, each with the three likeliest classes below it."""
-    columns = ceil(sqrt(len(samples)))
-    figure, axes = grid(ceil(len(samples) / columns), columns, height=3.1)
-    for axis in axes.flat[len(samples):]:
-        axis.axis('off')
-    for axis, sample, result in zip(axes.flat, samples, found):
-        axis.imshow(pixels_of(sample))
+    columns = ceil(sqrt(len(views)))
+    figure, axes = grid(ceil(len(views) / columns), columns, height=3.1)
+    for axis, view, truth, result in zip(axes.flat, views, truths, found):
+        axis.imshow(pixels_of(view))
         scores = result.pred_score.cpu()
         best = scores.topk(min(3, len(scores))).indices.tolist()
-        axis.set_xlabel('\n'.join(f'{subject.class_name(label)}: {100 * scores[label]:.0f} %'
-                                  for label in best), fontsize=9)
-        if sample.truth is not None:
-            truth = int(sample.truth['gt_label'])
-            axis.set_title(subject.class_name(truth), fontsize=10,
-                           color='tab:green' if truth == best[0] else 'tab:red')
+        lines = [f'{subject.class_name(label)}: {100 * scores[label]:.0f} %' for label in best]
+        axis.set_xlabel('\n'.join(lines), fontsize=9)
+        if truth is not None:
+            real = int(truth['gt_label'])
+            colour = 'tab:green' if real == best[0] else 'tab:red'
+            axis.set_title(subject.class_name(real), fontsize=10, color=colour)
     caption = 'Below each image the three likeliest classes.'
-    if samples[0].truth is not None:
+    if truths[0] is not None:
         caption += ' Above it its label: green if predicted, red if not.'
     return finish(figure, 'Predicted classes', caption, subject)

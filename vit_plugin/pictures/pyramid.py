@@ -1,45 +1,40 @@
 """The feature maps of every scale."""
-from typing import Any
-
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from vit_plugin.backbones import DeiT, SwinTransformer
 
 from .drawing import finish, grid, show_image
-from .subject import PictureError, Subject, View, hooked, patch_grid
+from .subject import Subject, View, record, token_grid
 
 
-def backbone_layers(backbone: Any) -> list[Any]:
+def backbone_layers(backbone: DeiT | SwinTransformer) -> list[nn.Module]:
     """The blocks after which a map is taken: of every stage, or of DeiT's ``out_indices``."""
     if isinstance(backbone, SwinTransformer):
         return [stage.blocks[-1] for stage in backbone.stages]
-    if isinstance(backbone, DeiT):
-        return [backbone.layers[i] for i in backbone.out_indices]
-    raise PictureError('pyramid needs a DeiT or a SwinTransformer, and this config has a '
-                       f'{type(backbone).__name__}')
+    return [backbone.layers[i] for i in backbone.out_indices]
 
 
 def feature_maps(subject: Subject, view: View) -> tuple[list[Tensor], list[Tensor]]:
     """The maps (C, h, w) of the backbone, and those of the neck where it gives maps."""
     backbone, model = subject.backbone, subject.model
-    own: list[Tensor] = []
-    after: list[Tensor] = []
-
-    def keep(_: Any, __: Any, x: Tensor) -> None:
-        if x.ndim == 3:  # DeiT's tokens
-            x = x[:, backbone.num_extra_tokens:].unflatten(1, patch_grid(backbone, view.inputs))
-        own.append(x[0].permute(2, 0, 1))
-
-    def keep_neck(_: Any, __: Any, outputs: Any) -> None:
-        maps = outputs if isinstance(outputs, (tuple, list)) else (outputs,)
-        after.extend(x[0] for x in maps if isinstance(x, Tensor) and x.ndim == 4)
-
+    layers = backbone_layers(backbone)
     necks = [model.neck] if getattr(model, 'neck', None) is not None else []
-    with torch.no_grad(), hooked(backbone_layers(backbone), keep), hooked(necks, keep_neck):
-        model.extract_feat(view.inputs)
+    seen = record([*layers, *necks], model.extract_feat, view.inputs)
+    own = []
+    for layer in layers:
+        _, x = seen[layer]
+        if x.ndim == 3:  # DeiT's tokens
+            patches = x[:, backbone.num_extra_tokens:]
+            x = patches.unflatten(1, token_grid(backbone, view.inputs))
+        own.append(x[0].permute(2, 0, 1))
+    after: list[Tensor] = []
+    for neck in necks:
+        _, maps = seen[neck]
+        maps = maps if isinstance(maps, (tuple, list)) else [maps]
+        after += [x[0] for x in maps if isinstance(x, Tensor) and x.ndim == 4]
     return own, after
 
 
@@ -62,9 +57,8 @@ def to_colours(features: Tensor) -> np.ndarray:
     return stretched.reshape(height, width, 3).numpy()
 
 
-def draw(subject: Subject, images: list[str]) -> Figure:
+def draw(subject: Subject, views: list[View]) -> Figure:
     """One or two rows for each image: the maps of the backbone, and of the neck."""
-    views = [subject.view(path) for path in images]
     rows: list[tuple[View, str, list[Tensor]]] = []
     for view in views:
         own, after = feature_maps(subject, view)
@@ -72,15 +66,9 @@ def draw(subject: Subject, images: list[str]) -> Figure:
         if after:
             rows.append((view, f'neck: {type(subject.model.neck).__name__}', after))
     figure, axes = grid(len(rows), 1 + max(len(maps) for _, _, maps in rows))
-    shown = None
     for row, (view, part, maps) in zip(axes, rows):
-        for axis in row[1 + len(maps):]:
-            axis.axis('off')
-        if shown is view:
-            row[0].axis('off')
-        else:
+        if part.startswith('backbone'):
             show_image(row[0], view)
-            shown = view
         row[1].set_ylabel(part, fontsize=9)
         for axis, features in zip(row[1:], maps):
             channels, height, width = features.shape

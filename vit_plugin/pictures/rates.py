@@ -36,42 +36,52 @@ def layer_rates(subject: Subject) -> dict[Rate, int]:
         raise PictureError('the config has no optim_wrapper, whose learning rates lr shows')
     # The wrapper's type (mixed precision may need a GPU) has no say in the groups.
     keys = ('optimizer', 'constructor', 'paramwise_cfg')
+    config = {key: config[key] for key in keys if key in config}
     with subject.scope():
-        wrapper = build_optim_wrapper(
-            subject.model, {key: config[key] for key in keys if key in config})
+        wrapper = build_optim_wrapper(subject.model, config)
     groups = {parameter: group for group in wrapper.param_groups for parameter in group['params']}
     rates: dict[Rate, int] = {}
     for name, parameter in subject.model.named_parameters():
-        group = groups.get(parameter) if parameter.requires_grad else None
-        rate = Rate(layer_of(name), None, 0.) if group is None else Rate(
-            layer_of(name), group['lr'], group.get('weight_decay', 0.))
+        rate = Rate(layer_of(name), None, 0.)
+        if parameter.requires_grad and parameter in groups:
+            group = groups[parameter]
+            rate = Rate(layer_of(name), group['lr'], group.get('weight_decay', 0.))
         rates[rate] = rates.get(rate, 0) + parameter.numel()
     return rates
+
+
+def note_of(layer: dict[Rate, int]) -> str:
+    """Rates, number of weights, and how many are frozen, of one layer."""
+    numbers = sorted({rate.lr for rate in layer if rate.lr is not None})
+    text = ', '.join(f'{lr:.1e}' for lr in numbers)
+    frozen = sum(count for rate, count in layer.items() if rate.lr is None)
+    note = f'{text:10}{sum(layer.values()):,} weights'
+    if not frozen:
+        return note
+    return f'{note}, {frozen:,} frozen' if numbers else f'{note}, frozen'
 
 
 def draw(subject: Subject) -> Figure:
     """One line for each layer: its rates, and how many weights have them."""
     rates = layer_rates(subject)
-    layers = list(dict.fromkeys(rate.layer for rate in rates))
-    figure, axis = pyplot.subplots(figsize=(9, 1.8 + 0.24 * len(layers)), layout='constrained')
+    layers: dict[str, dict[Rate, int]] = {}
+    for rate, count in rates.items():
+        layers.setdefault(rate.layer, {})[rate] = count
+    names = list(layers)
+    figure, axis = pyplot.subplots(figsize=(9, 1.8 + 0.24 * len(names)), layout='constrained')
     for decayed, label, colour, size in ((False, 'without weight decay', 'C1', 10),
                                          (True, 'with weight decay', 'C0', 5)):
-        dots = [(rate.lr, layers.index(rate.layer)) for rate in rates
+        dots = [(rate.lr, names.index(rate.layer)) for rate in rates
                 if rate.lr is not None and bool(rate.weight_decay) == decayed]
         if dots:
             axis.plot(*zip(*dots), 'o', label=label, color=colour, markersize=size)
-    for y, layer in enumerate(layers):
-        count = sum(count for rate, count in rates.items() if rate.layer == layer)
-        frozen = sum(n for rate, n in rates.items() if rate.layer == layer and rate.lr is None)
-        note = '' if not frozen else ', frozen' if frozen == count else f', {frozen:,} frozen'
-        numbers = sorted({rate.lr for rate in rates if rate.layer == layer and rate.lr is not None})
-        text = ', '.join(f'{lr:.1e}' for lr in numbers)
-        axis.text(1.01, y, f'{text:10}{count:,} weights{note}', va='center', fontsize=7,
-                  family='monospace', transform=axis.get_yaxis_transform())
-    axis.set(yticks=range(len(layers)), xscale='log', xlabel='learning rate before any schedule',
-             ylim=(len(layers) - 0.5, -0.5))
+    for y, layer in enumerate(layers.values()):
+        axis.text(1.01, y, note_of(layer), va='center', fontsize=7, family='monospace',
+                  transform=axis.get_yaxis_transform())
+    axis.set(yticks=range(len(names)), xscale='log', xlabel='learning rate before any schedule',
+             ylim=(len(names) - 0.5, -0.5))
     axis.xaxis.set_minor_formatter(NullFormatter())  # the numbers are on the right
-    axis.set_yticklabels(layers, fontsize=8)
+    axis.set_yticklabels(names, fontsize=8)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     return finish(figure, f'Learning rate of each layer\n{subject.name}', '')

@@ -1,6 +1,6 @@
 """The subject of a picture: a model with its weights, and images as that model sees them."""
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ class View:
     packed: dict[str, Any]
     inputs: Tensor  # (1, 3, H, W), normalised and padded
     pixels: np.ndarray  # (H, W, 3), RGB
+    info: dict[str, Any] | None = None  # what the test data know of it; None if given by hand
 
 
 @dataclass
@@ -63,28 +64,34 @@ class Subject:
                                'without, it has the same weights')
         return [step for step in steps if 'Annotations' not in step.type]
 
-    def view(self, path: str | Path) -> View:
+    def view(self, path: str | Path, info: dict[str, Any] | None = None) -> View:
         """Load an image; grey ones and ones with an alpha channel become RGB."""
-        check_image(path)
+        path = str(path)
+        if not Path(path).is_file():
+            raise PictureError(f"there is no image '{path}'")
+        if not cv2.haveImageReader(path):
+            raise PictureError(f"'{path}' is no image that OpenCV can read (PNG, JPEG, ...)")
         with self.scope():
-            packed = Compose(self.pipeline)(dict(img_path=str(path), img_id=0))
+            packed = Compose(self.pipeline)(dict(img_path=path, img_id=0))
         with torch.no_grad():
             inputs = self.model.data_preprocessor(pseudo_collate([packed]), False)['inputs']
         _, height, width = packed['inputs'].shape
         pixels = np.zeros((*inputs.shape[2:], 3), np.uint8)
         pixels[:height, :width] = packed['inputs'].permute(1, 2, 0).numpy()[..., ::-1]
-        return View(str(path), packed, inputs, pixels)
+        return View(path, packed, inputs, pixels, info)
+
+    def views(self, images: list[str], count: int) -> list[View]:
+        """Views of images, or without any of ``count`` spread evenly over the test data."""
+        if images:
+            return [self.view(path) for path in images]
+        infos = [self.dataset.get_data_info(i) for i in spread(count, len(self.dataset))]
+        return [self.view(info['img_path'], info) for info in infos]
 
     @torch.no_grad()
     def predict(self, view: View) -> Any:
         """The data sample that the toolkit's own inference gives."""
         with self.scope():
             return self.model.test_step(pseudo_collate([view.packed]))[0]
-
-    def example_images(self, count: int) -> list[str]:
-        """Paths of images spread evenly over the config's test data."""
-        return [self.dataset.get_data_info(i)['img_path']
-                for i in spread(count, len(self.dataset))]
 
     @cached_property
     def dataset(self) -> Any:
@@ -125,12 +132,11 @@ def test_dataset(cfg: Config) -> Any:
     name = 'test_dataloader' if cfg.get('test_dataloader') else 'val_dataloader'
     if not cfg.get(name):
         raise PictureError('the config has no test_dataloader, whose pipeline loads images')
-    found = (dataset for dataset in data_sets(cfg[name].get('dataset')) if dataset.get('pipeline'))
-    dataset = next(found, None)
-    if dataset is None:
-        raise PictureError(f"the config's {name} has no data set with a pipeline, which would load "
-                           'images')
-    return dataset
+    for dataset in data_sets(cfg[name].get('dataset')):
+        if dataset.get('pipeline'):
+            return dataset
+    raise PictureError(f"the config's {name} has no data set with a pipeline, which would load "
+                       'images')
 
 
 def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
@@ -142,8 +148,8 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
     """
     if cfg.get('model') is None:
         raise PictureError(f"the config '{name}' has no model")
-    settings = cfg.model.get('module', cfg.model)  # test-time augmentation wraps a model
-    settings = dict(without_teachers(settings))
+    # test-time augmentation wraps a model
+    settings = dict(without_teachers(cfg.model.get('module', cfg.model)))
     if cfg.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
@@ -154,7 +160,7 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
     return Subject(cfg, name, model, weights)
 
 
-def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool = False) -> None:
+def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool) -> None:
     """Load the weights of a whole model; nothing may be missing or left over."""
     try:
         weights = read_state_dict(checkpoint, trust)
@@ -168,7 +174,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool = False) 
                            f'{reason}') from error
 
 
-def patch_grid(backbone: Any, inputs: Tensor) -> tuple[int, int]:
+def token_grid(backbone: Any, inputs: Tensor) -> tuple[int, int]:
     """The (h, w) patches into which a backbone cuts images (B, 3, H, W)."""
     height, width = backbone.patch_embed.patch_size
     return -(-inputs.shape[2] // height), -(-inputs.shape[3] // width)
@@ -185,21 +191,17 @@ def short_path(path: str | Path) -> str:
     return '/'.join(Path(path).parts[-2:])
 
 
-def check_image(path: str | Path) -> None:
-    """Raise `PictureError` unless there is an image."""
-    if not Path(path).is_file():
-        raise PictureError(f"there is no image '{path}'")
-    if not cv2.haveImageReader(str(path)):
-        raise PictureError(f"'{path}' is no image that OpenCV can read (PNG, JPEG, ...)")
+@torch.no_grad()
+def record(modules: Iterable[nn.Module], call: Callable[[Tensor], Any], inputs: Tensor
+           ) -> dict[Any, tuple[Any, Any]]:
+    """The first input and the output of each module during ``call(inputs)``, in their order."""
+    seen: dict[nn.Module, tuple[Any, Any]] = {}
 
+    def keep(module: nn.Module, args: tuple, output: Any) -> None:
+        seen[module] = args[0], output
 
-@contextmanager
-def hooked(modules: Any, hook: Any, before: bool = False) -> Iterator[None]:
-    """Call ``hook`` after (or before) each of ``modules`` as long as the context lasts."""
-    handles = [module.register_forward_pre_hook(hook) if before
-               else module.register_forward_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        for module in modules:
+            hooks.enter_context(module.register_forward_hook(keep))
+        call(inputs)
+    return seen

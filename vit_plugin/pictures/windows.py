@@ -1,16 +1,18 @@
 """Pictures of the attention inside a Swin's windows."""
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
-from vit_plugin.backbones import SwinTransformer
 from vit_plugin.ops import crop, pad_to_windows, shift_mask, window_partition, window_reverse
 
 from .drawing import TWICE_EVEN, finish, grid, show_heat, show_image
-from .subject import PictureError, Subject, hooked
+from .subject import Subject, View, record
 
 
 @dataclass
@@ -26,10 +28,9 @@ class BlockAttention:
 
         The map was rolled by ``-shift``, so windows begin at shift, shift + window, ...
         """
-        rows, columns = (
-            list(range(shift or window, length, window))
-            for length, window, shift in zip(self.received.shape, self.window, self.shift))
-        return rows, columns
+        (height, width), (rows, columns) = self.received.shape, self.window
+        return (list(range(self.shift[0] or rows, height, rows)),
+                list(range(self.shift[1] or columns, width, columns)))
 
 
 def window_weights(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
@@ -61,34 +62,27 @@ def received(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
     return crop(total.roll(shift, dims=(1, 2)), (x.shape[1], x.shape[2]))[0, :, :, 0]
 
 
+@torch.no_grad()
 def stage_attention(backbone: Any, inputs: Tensor) -> list[list[BlockAttention]]:
     """(1, 3, H, W) -> for each stage the attention of its blocks."""
-    found: dict[Any, BlockAttention] = {}
-
-    def keep(block: Any, args: tuple) -> None:
-        shift = block.attn.shift_of(args[0])
-        found[block] = BlockAttention(received(block, args[0], shift), block.attn.window, shift)
-
-    blocks = [block for stage in backbone.stages for block in stage.blocks]
-    with torch.no_grad(), hooked(blocks, keep, before=True):
-        backbone(inputs)
-    return [[found[block] for block in stage.blocks] for stage in backbone.stages]
+    stages = [list(stage.blocks) for stage in backbone.stages]
+    found: dict[nn.Module, BlockAttention] = {}
+    for block, (x, _) in record(chain(*stages), backbone, inputs).items():
+        shift = block.attn.shift_of(x)
+        found[block] = BlockAttention(received(block, x, shift), block.attn.window, shift)
+    return [[found[block] for block in blocks] for blocks in stages]
 
 
-def draw(subject: Subject, images: list[str]) -> Figure:
+def draw(subject: Subject, views: list[View]) -> Figure:
     """Two rows for each image: each stage's last block with regular and with shifted windows."""
     backbone = subject.backbone
-    if not isinstance(backbone, SwinTransformer):
-        raise PictureError(f'windows needs a SwinTransformer, and this config has a '
-                           f'{type(backbone).__name__}: use the kind attention or gradcam')
-    views = [subject.view(path) for path in images]
     figure, axes = grid(2 * len(views), 1 + len(backbone.stages))
-    for i, view in enumerate(views):
-        show_image(axes[2 * i, 0], view)
-        axes[2 * i + 1, 0].axis('off')
+    for rows, view in zip(axes.reshape(len(views), 2, -1), views):
+        show_image(rows[0, 0], view)
         for j, blocks in enumerate(stage_attention(backbone, view.inputs)):
-            cell = tuple(size * 2**j for size in backbone.patch_embed.patch_size)
-            for axis, parity in ((axes[2 * i, j + 1], 0), (axes[2 * i + 1, j + 1], 1)):
+            height, width = backbone.patch_embed.patch_size
+            cell = (height * 2**j, width * 2**j)
+            for parity, axis in enumerate(rows[:, j + 1]):
                 draw_block(axis, view.pixels, blocks[parity::2], cell, f'stage {j + 1}')
     return finish(
         figure, "Attention in Swin's windows", 'Tokens look only at tokens of their own window '
@@ -97,18 +91,19 @@ def draw(subject: Subject, images: list[str]) -> Figure:
         'Cut windows are filled up with padding, which gets attention, too.', subject)
 
 
-def draw_block(axis: Any, pixels: Any, blocks: list[BlockAttention], cell: Any, stage: str) -> None:
+def draw_block(axis: Axes, pixels: np.ndarray, blocks: list[BlockAttention],
+               cell: tuple[int, int], stage: str) -> None:
     """The last one of some blocks with the borders of its windows."""
     if not blocks:
-        axis.axis('off')
         axis.text(0.5, 0.5, f'{stage} has only\none block', ha='center', va='center', fontsize=9)
         return
     block = blocks[-1]
     height, width = block.received.shape
     show_heat(axis, pixels, block.received, cell, TWICE_EVEN)
-    for at in block.borders()[0]:
+    rows, columns = block.borders()
+    for at in rows:
         axis.axhline(at * cell[0] - 0.5, color='white', linewidth=1)
-    for at in block.borders()[1]:
+    for at in columns:
         axis.axvline(at * cell[1] - 0.5, color='white', linewidth=1)
     kind = 'shifted windows' if any(block.shift) else 'regular windows'
     axis.set_title(f'{stage}, {height}×{width} tokens,\n{kind}', fontsize=9)
