@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from tests.conftest import needs
-from vit_plugin.benchmark import loading, measure, operators, peers, photographs
+from vit_plugin.benchmark import cases, loading, measure, operators, peers, photographs, steps
 from vit_plugin.cli import benchmark
 
 pytestmark = pytest.mark.slow
@@ -25,19 +25,14 @@ def restore_logging() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture
-def bench() -> measure.Bench:
-    return measure.Bench(rounds=2)
-
-
 def test_ratios_are_of_the_same_round() -> None:
     values = {'plugin': [1., 2., 4.], 'other': [2., 6., 4.]}
-    plugin, other = measure.summarise(values, 'forward', batch=2)
+    plugin, other = measure.summarise(values, unit=2 / 1000)
     assert (plugin['median'], plugin['ratio']) == (1000., 1.)
     assert (other['median'], other['ratio']) == (2000., 2.)
 
 
-def test_peak_counts_what_is_held_at_once(bench: measure.Bench) -> None:
+def test_peak_counts_what_is_held_at_once() -> None:
     def step() -> None:
         first = torch.empty(1000)
         second = torch.empty(500)
@@ -45,7 +40,7 @@ def test_peak_counts_what_is_held_at_once(bench: measure.Bench) -> None:
         torch.empty(1200)
         del second
 
-    assert 4 * 1700 <= bench.peak_bytes(step) < 4 * 1700 + 1000
+    assert 4 * 1700 <= measure.peak_bytes(step, torch.device('cpu')) < 4 * 1700 + 1000
 
 
 def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -66,23 +61,24 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert 'without mmdet: mmdet has no deit-tiny to compare' in out
     for library in ('mmpretrain', 'transformers'):
         assert f"with {library}'s weights the plugin's output differs by" in out
-    cases = json.loads((tmp_path / 'a.json').read_text())['cases']
-    assert [case['case'].split(':')[0] for case in cases] == [
+    found = json.loads((tmp_path / 'a.json').read_text())['cases']
+    assert [case['case'].split(':')[0] for case in found] == [
         'forward', 'train', 'memory', 'forward-memory', 'curve']
-    assert [row['title'] for row in cases[0]['rows']] == [
+    assert [row['title'] for row in found[0]['rows']] == [
         'plugin', 'mmpretrain', 'torchvision', 'transformers']
     assert "without torchvision: torchvision's ViT takes square images only" in out
-    assert all(row['median'] > 0 for case in cases for row in case['rows'])
+    assert all(row['median'] > 0 for case in found for row in case['rows'])
     assert (tmp_path / 'a.png').stat().st_size > 10_000
 
 
-def test_losses(bench: measure.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that learns takes memory above plain training's, and above the teacher's forward."""
     needs('mmpretrain')
-    monkeypatch.setattr(measure, 'LOSSES', {'MGD': {}})
-    steps = bench.steps('distil-memory', 'swin-tiny', (32, 32), 2)
-    assert list(steps) == ['no teacher', 'teacher asked', 'MGD']
-    plain, asked, mgd = map(bench.peak_bytes, steps.values())
+    monkeypatch.setattr(steps, 'LOSSES', {'MGD': {}})
+    bench = steps.Bench()
+    found = bench.steps('distil-memory', 'swin-tiny', (32, 32), 2)
+    assert list(found) == ['no teacher', 'teacher asked', 'MGD']
+    plain, asked, mgd = (measure.peak_bytes(step, bench.device) for step in found.values())
     assert max(plain, asked) < mgd
 
 
@@ -148,7 +144,7 @@ def test_load(image_folder: Path, monkeypatch: pytest.MonkeyPatch,
     needs('mmpretrain', 'mmdet', 'mmseg')
     monkeypatch.setattr(sys, 'argv', [
         'benchmark.py', 'load', '--rounds', '2', '--images', str(image_folder / 'dark')])
-    monkeypatch.setitem(benchmark.CASES, 'cpu', [
+    monkeypatch.setitem(cases.CASES, 'cpu', [
         'load:imagenet:32:2', 'load:ade20k:64:2', 'load:coco:64:2', 'load:coco-jitter:64:2',
         'load:coco-multi-scale:64:2', 'forward:deit-tiny:32:1'])
     threads = torch.get_num_threads()

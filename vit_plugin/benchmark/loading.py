@@ -5,7 +5,6 @@ distributions; which random numbers they get differs.
 """
 import random
 import tempfile
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -59,13 +58,6 @@ def steps(recipe: str, size: int, number: int, store: Path, folder: Path | None 
 def prepare(pipeline: Pipeline, files: list[Path]) -> None:
     for file in files:
         pipeline(file)
-
-
-def cpu_seconds(step: Callable[[], None]) -> float:
-    """Seconds of this process's cores that a step takes."""
-    start = time.process_time()
-    step()
-    return time.process_time() - start
 
 
 def openmmlab(scope: str, transforms: list[Any], annotate: Callable[[Path], dict],

@@ -1,243 +1,84 @@
-"""Steps of models, their time and their memory."""
+"""Time, memory and operations of steps, and the rates of the machine."""
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.ao.quantization import quantize_dynamic
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
-
-from . import loading
-from .distilled import LOSSES, asked_loss, distilled_classifier, distilled_swin, total_loss
-from .peers import LIBRARIES, build, compare
 
 Step = Callable[[], Any]
 
 
-class Bench:
-    """Makes and measures the steps of one device and data type.
-
-    Args:
-        device: Name of the device.
-        dtype: Type to compute in, by autocast unless ``cast``.
-        rounds: How often everything is timed.
-        compile: Compiled models as well.
-        graph: Inference as a captured CUDA graph as well.
-        images: A folder of images for the ``load`` cases.
-        cast: The weights and images of inference have that type, too.
-        int8: The plugin with linear layers quantised dynamically as well, in inference.
-        libraries: Those beside the plugin.
-    """
-
-    def __init__(self, device: str = 'cpu', dtype: str = 'float32', rounds: int = 9,
-                 compile: bool = False, graph: bool = False, images: Path | None = None,
-                 cast: bool = False, int8: bool = False,
-                 libraries: Sequence[str] = LIBRARIES) -> None:
-        self.device = torch.device(device)
-        self.dtype = getattr(torch, dtype)
-        self.compile, self.graph, self.rounds = compile, graph, rounds
-        self.images = images
-        self.cast, self.int8, self.libraries = cast, int8, libraries
-        self.store = tempfile.TemporaryDirectory()
-
-    def models(self, name: str, size: tuple[int, int]) -> dict[str, nn.Module]:
-        """The model of each library that has it, with the same random seed."""
-        models = {}
-        for library in ('plugin', *self.libraries):
-            torch.manual_seed(0)
-            try:
-                models[library] = build(library, name, size).to(self.device)
-            except (ImportError, LookupError) as error:
-                print(f'  without {library}: {error}')
-        return models
-
-    def step(self, loss: Callable[[], Tensor], parameters: Any) -> Step:
-        """A training step with AdamW."""
-        optimizer = torch.optim.AdamW(parameters, lr=1e-5)
-
-        def train() -> None:
-            with self.autocast():
-                value = loss()
-            value.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        return train
-
-    def backward(self, loss: Callable[[], Tensor]) -> Step:
-        """Forward and backward; gradients add up, so that they are allocated before."""
-        def backward() -> None:
-            with self.autocast():
-                value = loss()
-            value.backward()
-        return backward
-
-    def forward(self, model: Callable[[Tensor], Any], x: Tensor) -> Step:
-        """Inference of a batch."""
-        def forward() -> Any:
-            with torch.inference_mode(), self.autocast():
-                return model(x)
-        return forward
-
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype,
-                              enabled=self.dtype != torch.float32 and not self.cast)
-
-    def steps(self, work: str, name: str, size: tuple[int, int], batch: int) -> dict[str, Step]:
-        """Steps to measure, by title; ratios are to the first."""
-        if work == 'load':
-            return loading.steps(name, size[0], batch, Path(self.store.name), self.images)
-        x = torch.randn(batch, 3, *size, device=self.device)
-        if work == 'teacher':
-            return self.teacher_steps(name, x)
-        if work.startswith('distil'):
-            return self.distil_steps(work, name, x)
-        models: dict[str, Any] = self.models(name, size)
-        if self.compile:
-            models |= {f'{library} compiled': torch.compile(models[library])
-                       for library in ('plugin', 'timm') if library in models}
-        if work in ('forward', 'forward-memory'):
-            return self.forward_steps(models, name, x)
-        for model in models.values():
-            model.train()
-        losses = {title: lambda m=model: m(x).float().square().mean()
-                  for title, model in models.items()}
-        if work == 'memory':
-            return {title: self.backward(loss) for title, loss in losses.items()}
-        return {title: self.step(loss, models[title].parameters())
-                for title, loss in losses.items()}
-
-    def forward_steps(self, models: dict[str, Any], name: str, x: Tensor) -> dict[str, Step]:
-        """Inference of each model, and of what the plugin's can be made into."""
-        for library, model in models.items():
-            model.eval()
-            if library in LIBRARIES:
-                compare(library, model, name, x[:1])
-        if self.int8:
-            models['plugin int8'] = quantize_dynamic(models['plugin'], {nn.Linear})
-        if self.cast:
-            models, x = {title: model.to(self.dtype) for title, model in models.items()
-                         }, x.to(self.dtype)
-        steps = {}
-        for title, model in models.items():
-            try:
-                self.forward(model, x)()
-                steps[title] = self.forward(model, x)
-            except RuntimeError as error:
-                print(f'  without {title}: {str(error).splitlines()[0]}')
-        if self.graph:
-            steps['plugin graph'] = capture(steps['plugin'])
-        return steps
-
-    def teacher_steps(self, name: str, x: Tensor) -> dict[str, Step]:
-        """Steps without a teacher, with its scores stored, with it, and with its options."""
-        titles: dict[str, dict[str, Any] | None] = {
-            'no teacher': None, 'stored scores': dict(store=self.store.name), 'teacher': {},
-            'channels last': dict(channels_last=True)}
-        if self.compile:
-            titles['compiled teacher'] = dict(channels_last=True, compile=True)
-        steps = {}
-        for title, options in titles.items():
-            model, samples = distilled_classifier(name, options, len(x))
-            model.to(self.device).train()
-            steps[title] = self.step(partial(total_loss, model, x, samples), model.parameters())
-        return steps
-
-    def distil_steps(self, work: str, name: str, x: Tensor) -> dict[str, Step]:
-        """Steps with each kind of loss, the teacher's forward alone, and no teacher.
-
-        Ratios of time are to a step with the teacher's forward, those of memory to plain training.
-        """
-        from mmpretrain.structures import DataSample
-        samples = [DataSample().set_gt_label(i).to(self.device) for i in range(len(x))]
-        titles: dict[str, str | None] = {'teacher asked': 'PKD', 'no teacher': None}
-        if work == 'distil-memory':
-            titles = dict(reversed(titles.items()))
-        steps = {}
-        for title, loss in (titles | {loss: loss for loss in LOSSES}).items():
-            torch.manual_seed(0)
-            model: Any = distilled_swin(name, loss).to(self.device).train()
-            total = partial(asked_loss if title == 'teacher asked' else total_loss, model, x,
-                            samples)
-            steps[title] = (self.backward(total) if work == 'distil-memory'
-                            else self.step(total, model.parameters()))
-        return steps
-
-    def seconds(self, step: Step) -> float:
-        """How long a step takes."""
-        if self.device.type == 'cpu':
-            start = time.perf_counter()
-            step()
-            return time.perf_counter() - start
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
+def seconds(step: Step, device: torch.device) -> float:
+    """How long a step takes."""
+    if device.type == 'cpu':
+        start = time.perf_counter()
         step()
-        end.record()
-        end.synchronize()
-        return begin.elapsed_time(end) / 1000
-
-    def peak_bytes(self, step: Step) -> float:
-        """The most bytes that a step holds above what was there before it."""
-        if self.device.type == 'cuda':
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            step()
-            return torch.cuda.max_memory_allocated() - before
-        with torch.profiler.profile(profile_memory=True,
-                                    activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            step()
-        events = [event for event in profile.profiler.kineto_results.events()
-                  if event.name() == '[memory]']
-        held = peak = 0
-        for event in sorted(events, key=lambda event: event.start_ns()):
-            held += event.nbytes()
-            peak = max(peak, held)
-        return peak
-
-    def measure(self, steps: dict[str, Step], work: str) -> dict[str, list[float]]:
-        """Seconds, or bytes, of each step in every round; the order turns from round to round."""
-        for step in steps.values():
-            step(), step()
-        values: dict[str, list[float]] = {title: [] for title in steps}
-        titles = list(steps)
-        is_memory = work.endswith('memory')
-        take: Callable[[Step], float] = self.seconds
-        if is_memory:
-            take = self.peak_bytes
-        elif work == 'load':
-            take = loading.cpu_seconds
-        for i in range(3 if is_memory else self.rounds):
-            for title in titles[i % len(titles):] + titles[:i % len(titles)]:
-                values[title].append(take(steps[title]))
-        return values
+        return time.perf_counter() - start
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    step()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / 1000
 
 
-def capture(step: Step) -> Step:
-    """The step as a CUDA graph."""
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        step(), step()
-    stream.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+def cpu_seconds(step: Step) -> float:
+    """Seconds of this process's cores that a step takes."""
+    start = time.process_time()
+    step()
+    return time.process_time() - start
+
+
+def peak_bytes(step: Step, device: torch.device) -> float:
+    """The most bytes that a step holds above what was there before it."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
         step()
-    return graph.replay
+        return torch.cuda.max_memory_allocated() - before
+    with profile(profile_memory=True, activities=[ProfilerActivity.CPU]) as found:
+        step()
+    events = [event for event in found.profiler.kineto_results.events()
+              if event.name() == '[memory]']
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
 
 
 def flops(step: Step) -> int:
+    """Floating-point operations of a step."""
     with FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
 
 
-def summarise(values: dict[str, list[float]], work: str, batch: int) -> list[dict[str, Any]]:
-    """One row for each title: median, quartiles, and the median of the ratios to the first."""
+def in_turns(steps: dict[str, Step], take: Callable[[Step], float], rounds: int
+             ) -> dict[str, list[float]]:
+    """What ``take`` finds for each step in every round; the order turns from round to round."""
+    for step in steps.values():
+        step(), step()
+    values: dict[str, list[float]] = {title: [] for title in steps}
+    titles = list(steps)
+    for _ in range(rounds):
+        for title in titles:
+            values[title].append(take(steps[title]))
+        titles.append(titles.pop(0))
+    return values
+
+
+def summarise(values: dict[str, list[float]], unit: float) -> list[dict[str, Any]]:
+    """One row for each title: median, quartiles, and the median of the ratios to the first.
+
+    Args:
+        values: Of every round, by title.
+        unit: What one of the rows' is in the values'.
+    """
     reference = next(iter(values.values()))
-    unit = 2**20 if work.endswith('memory') else batch / 1000
     rows = []
     for title, taken in values.items():
         ratios = [mine / theirs for mine, theirs in zip(taken, reference)]
@@ -245,3 +86,19 @@ def summarise(values: dict[str, list[float]], work: str, batch: int) -> list[dic
         rows.append(dict(title=title, median=middle / unit, low=low / unit, high=high / unit,
                          ratio=statistics.median(ratios)))
     return rows
+
+
+def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """FLOP per second of the best of several square matrix products."""
+    n = 2048 if device.type == 'cpu' else 8192
+    a, b = torch.randn(2, n, n, device=device, dtype=dtype)
+    return 2 * n**3 / min(seconds(lambda: a @ b, device) for _ in range(8))
+
+
+def copy_rate() -> float:
+    """Bytes per second, read and written, of the best of several copies that no cache holds."""
+    source = torch.randn(2**26)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    best = min(seconds(lambda: target.copy_(source), source.device) for _ in range(4))
+    return 2 * source.numel() * source.element_size() / best

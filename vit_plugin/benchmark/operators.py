@@ -1,11 +1,10 @@
 """Where the time of a step goes, by operator, beside the least that each could take."""
 import math
-import time
-from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch.profiler import ProfilerActivity, profile
+
+from .measure import Step
 
 # Kinds of operators by the names that torch.profiler gives them; the rest is 'other'.
 KINDS = {
@@ -22,7 +21,7 @@ KINDS = {
 }
 
 
-def operators(step: Callable[[], Any], rate: float, bandwidth: float, repeats: int = 5
+def operators(step: Step, rate: float, bandwidth: float, repeats: int = 5
               ) -> list[dict[str, Any]]:
     """The kinds of operators of a step on the CPU, those that take longest first.
 
@@ -69,31 +68,3 @@ def floor(kind: str, event: Any, rate: float, bandwidth: float) -> float:
         return 0.
     sizes = [math.prod(shape) for shape in shapes]
     return 4 * (sum(sizes) + max(sizes, default=0)) / bandwidth
-
-
-def gemm_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP per second of the best of several square matrix products."""
-    n = 2048 if device.type == 'cpu' else 8192
-    a, b = torch.randn(2, n, n, device=device, dtype=dtype)
-    times = []
-    for _ in range(8):
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        a @ b
-        if device.type == 'cuda':
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return 2 * n**3 / min(times)
-
-
-def copy_rate() -> float:
-    """Bytes per second, read and written, of the best of several copies that no cache holds."""
-    source = torch.randn(2**26)
-    target = torch.empty_like(source)
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        target.copy_(source)
-        times.append(time.perf_counter() - start)
-    return 2 * source.numel() * source.element_size() / min(times[1:])

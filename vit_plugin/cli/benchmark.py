@@ -34,136 +34,18 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from vit_plugin.backbones.archs import DEIT, SWIN
-from vit_plugin.benchmark import loading
-from vit_plugin.benchmark.measure import Bench, flops, summarise
-from vit_plugin.benchmark.operators import copy_rate, gemm_rate, operators
-from vit_plugin.benchmark.peers import LIBRARIES, build
+from vit_plugin.benchmark.cases import CASES, PROFILED, choose_cases, plot, profile_case, run_case
+from vit_plugin.benchmark.measure import copy_rate, gemm_rate
+from vit_plugin.benchmark.peers import LIBRARIES
+from vit_plugin.benchmark.steps import Bench
 from vit_plugin.doctor import machine
 from vit_plugin.errors import UserError
 
 from .arguments import PICTURES, add_debug, positive
 from .messages import explained
-
-SWINS = tuple(f'swin-{arch}' for arch in SWIN)
-DEITS = tuple(arch for arch in DEIT if arch.startswith('deit-'))
-# Work -> the models it is for.
-MODELS = {
-    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'curve'), SWINS + DEITS),
-    'teacher': DEITS, 'distil': SWINS, 'distil-memory': SWINS, 'load': tuple(loading.RECIPES)}
-CASES = {
-    'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
-            'forward:swin-tiny:800x1333:2', 'forward:swin-base:224:4', 'forward:deit-small:224:4',
-            'train:swin-tiny:224:8', 'train:deit-small:224:8', 'memory:swin-tiny:224:8',
-            'memory:deit-small:224:8', 'forward-memory:swin-tiny:224:4',
-            'forward-memory:swin-tiny:800:1', 'forward-memory:deit-small:224:4',
-            'teacher:deit-small:224:2', 'curve:swin-tiny:896:1', 'curve:deit-small:896:1',
-            'load:imagenet:224:48', 'load:ade20k:512:24', 'load:coco:800:24',
-            'load:coco-multi-scale:800:24', 'load:coco-jitter:1024:24'],
-    'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
-             'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
-             'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
-             'teacher:deit-small:224:128', 'curve:swin-tiny:1333:1', 'curve:deit-small:1333:1'],
-}
-SIZES = (224, 320, 448, 640, 896, 1333)
-PROFILED = ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
-            'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8']
-
-
-def show(case: str, rows: list[dict[str, Any]], unit: str) -> None:
-    """Print a table in Markdown."""
-    print(f'| {case} | {unit} | quartiles | ratio |\n|---|---|---|---|')
-    for row in rows:
-        print(f'| {row["title"]:20} | {row["median"]:8.1f} | {row["low"]:8.1f} – '
-              f'{row["high"]:<8.1f} | {row["ratio"]:.2f} |')
-
-
-def parse(case: str) -> tuple[str, str, tuple[int, int], int]:
-    """Work, model, (height, width) and batch of a case.
-
-    Raises:
-        UserError: it is no case.
-    """
-    work, *rest = case.split(':')
-    if work not in MODELS:
-        raise UserError(f"'{case}': there is no work '{work}', but {', '.join(MODELS)}")
-    found = re.fullmatch(r'([^:]+):([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', ':'.join(rest))
-    if not found or found[1] not in MODELS[work]:
-        raise UserError(f"'{case}' must be {work}:MODEL:SIZE:BATCH, with a MODEL among "
-                        f"{', '.join(MODELS[work])}, e.g. {work}:{MODELS[work][0]}:224:4")
-    name, height, width, batch = found.groups()
-    return work, name, (int(height), int(width or height)), int(batch)
-
-
-def profile_case(bench: Bench, case: str, gemm: float, copy: float) -> dict[str, Any]:
-    """Print where the time of the plugin's step goes."""
-    step = bench.steps(*parse(case))['plugin']
-    step(), step()
-    rows = operators(step, gemm, copy)
-    total = sum(row['seconds'] for row in rows)
-    print(f'\n| {case} | ms | share | least ms |\n|---|---|---|---|')
-    for row in [*rows, dict(kind='all', seconds=total, floor=sum(row['floor'] for row in rows))]:
-        print(f'| {row["kind"]} | {1000 * row["seconds"]:.1f} | {row["seconds"] / total:.0%} '
-              f'| {1000 * row["floor"]:.1f} |')
-    return dict(case=case, operators=rows)
-
-
-def run_case(bench: Bench, case: str, gemm: float) -> dict[str, Any]:
-    """Measure one case and print it, or what it lacks."""
-    work, name, size, batch = parse(case)
-    print()
-    if work == 'curve':
-        values: dict[str, list[float]] = {}
-        for side in [side for side in SIZES if side <= size[0]]:
-            model = build('plugin', name, (side, side)).to(bench.device).eval()
-            step = bench.forward(model, torch.randn(batch, 3, side, side, device=bench.device))
-            values |= bench.measure({f'{side} x {side}': step}, work)
-    else:
-        threads = torch.get_num_threads()
-        try:
-            steps = bench.steps(work, name, size, batch)
-            values = bench.measure(steps, work)
-        except (ImportError, FileNotFoundError) as error:
-            print(f'{case} is left out: {error}')
-            return dict(case=case, rows=[])
-        finally:
-            torch.set_num_threads(threads)
-    rows = summarise(values, work, batch)
-    show(case, rows, 'MiB' if work.endswith('memory') else 'ms per image')
-    result = dict(case=case, rows=rows)
-    if work in ('forward', 'train'):
-        first = next(iter(steps.values()))
-        rate = flops(first) / (rows[0]['median'] * batch / 1000)
-        result['gemm_share'] = rate / gemm
-        print(f'  the plugin reaches {100 * rate / gemm:.0f} % of the matrix rate')
-    return result
-
-
-def plot(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw the ratios of every forward and training case, and the cost over the image size."""
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(11, 4.5), layout='constrained')
-    left, right = figure.subplots(1, 2)
-    bars = [(f'{result["case"]}  {row["title"]}', row['ratio']) for result in results
-            if result['case'].split(':')[0] in ('forward', 'train') for row in result['rows'][1:]]
-    left.barh([bar[0] for bar in bars], [bar[1] for bar in bars])
-    left.axvline(1, color='black')
-    left.invert_yaxis()
-    left.tick_params(axis='y', labelsize=6)
-    left.set_xlabel("time over the plugin's")
-    for result in results:
-        if result['case'].startswith('curve'):
-            sides = [int(row['title'].split()[0]) for row in result['rows']]
-            right.plot([side**2 / 1e6 for side in sides],
-                       [row['median'] for row in result['rows']], marker='o',
-                       label=result['case'].split(':')[1])
-    right.set(xlabel='megapixels', ylabel='ms per image', title='Cost over image size')
-    right.legend()
-    figure.savefig(path, dpi=120)
 
 
 def parse_args() -> argparse.Namespace:
@@ -208,19 +90,15 @@ def main() -> None:
 
 def benchmark(args: argparse.Namespace) -> None:
     """Measure the cases, and write what was asked for."""
-    device = torch.device(args.device)
+    device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda needs a GPU, and torch finds none')
-    known = PROFILED if args.profile else CASES[device.type]
-    cases = [case for name in args.cases for case in
-             [case for case in known if case.startswith(name + ':')] or [name]] or known
-    for case in cases:
-        parse(case)
+    cases = choose_cases(args.cases, PROFILED if args.profile else CASES[device.type])
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
-    bench = Bench(args.device, args.dtype, args.rounds, args.compile, args.cuda_graph,
-                  args.images, args.cast, args.int8, () if args.profile else LIBRARIES)
-    gemm = gemm_rate(bench.device, bench.dtype)
+    bench = Bench(device, dtype, args.cast, args.int8, args.compile, args.cuda_graph, args.images,
+                  () if args.profile else LIBRARIES)
+    gemm = gemm_rate(device, dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')
     if args.profile:
@@ -228,7 +106,7 @@ def benchmark(args: argparse.Namespace) -> None:
         print(f'a large copy reads and writes {copy / 1e9:.1f} GB/s')
         results = [profile_case(bench, case, gemm, copy) for case in cases]
     else:
-        results = [run_case(bench, case, gemm) for case in cases]
+        results = [run_case(bench, case, args.rounds, gemm) for case in cases]
     if args.json:
         args.json.write_text(json.dumps(dict(
             machine=machine(), threads=torch.get_num_threads(), device=args.device,
