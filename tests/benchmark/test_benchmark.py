@@ -127,6 +127,7 @@ def test_profile_and_types(monkeypatch: pytest.MonkeyPatch,
                            capsys: pytest.CaptureFixture[str]) -> None:
     needs('mmpretrain')
     monkeypatch.setattr(benchmark, 'copy_rate', lambda: 1e9)
+    monkeypatch.setattr(benchmark, 'gemm_rate', lambda device, dtype: 1e9)
     monkeypatch.setattr(benchmark, 'LIBRARIES', ('mmpretrain',))
     case = 'forward:deit-tiny:32:1'
     for options in (['--profile'], ['--int8'], ['--dtype', 'bfloat16', '--cast']):
