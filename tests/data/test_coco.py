@@ -1,55 +1,34 @@
 """COCO files that lack what follows from the rest train and evaluate as whole ones do."""
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from mmdet.evaluation import CocoMetric
-from mmdet.registry import DATASETS, METRICS
+from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 from PIL import Image
 from pycocotools import mask as masks
 
-from vit_plugin.data.coco_fields import fill_in
-
-CLASSES = ('grey', 'white')
-Content = dict[str, Any]
-# 30x30, a triangle of half its box of 40x40, and two parts: their areas lie in other ranges of
-# pycocotools (32² and 96²) than those of their boxes.
-POLYGONS = [[[5, 5, 35, 5, 35, 35, 5, 35]], [[10, 10, 50, 10, 10, 50]],
-            [[4, 8, 24, 8, 24, 28, 4, 28], [40, 40, 60, 40, 60, 60, 40, 60]]]
-BOXES = [[5, 5, 30, 30], [10, 10, 40, 40], [4, 8, 56, 52]]
-AREAS = [900, 800, 800]
+from tests.data.coco_content import (
+    AREAS,
+    BOXES,
+    POLYGONS,
+    Content,
+    evaluate,
+    read,
+    whole_content,
+    write,
+)
+from vit_plugin.data.coco_fields import fill_in, repair_object
 
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Content:
     """A file with everything; its images lie beside it."""
-    images, annotations = [], []
-    for i, (polygons, box, area) in enumerate(zip(POLYGONS, BOXES, AREAS)):
-        height, width = 64 + i, 80
-        Image.new('RGB', (width, height)).save(tmp_path / f'{i}.png')
-        images.append(dict(id=i, file_name=f'{i}.png', height=height, width=width))
-        annotations.append(dict(id=i + 1, image_id=i, category_id=1 + i % 2, bbox=box, area=area,
-                                iscrowd=0, segmentation=polygons))
-    return dict(images=images, annotations=annotations,
-                categories=[dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)])
-
-
-def write(content: Content, folder: Path, name: str = 'changed.json') -> str:
-    (folder / name).write_text(json.dumps(content))
-    return str(folder / name)
-
-
-def read(content: Content, folder: Path) -> list[dict]:
-    dataset = DATASETS.build(dict(
-        type='vit_plugin.CocoDataset', data_root=str(folder), ann_file=write(content, folder),
-        data_prefix=dict(img=''), metainfo=dict(classes=CLASSES), pipeline=[],
-        serialize_data=False))
-    return dataset.data_list
+    return whole_content(tmp_path)
 
 
 def drop(part: str, *keys: str) -> Callable[[Content], None]:
@@ -116,6 +95,8 @@ RUNS = [5 * 64 + 5, *(30, 34) * 29, 30, 64 * 80 - 34 * 64 - 35]
     (dict(bbox=[3, 4, 5, 6], area=0, segmentation=[[3, 4, 8, 4]]), [3, 4, 5, 6], 30),
 ], ids=['square', 'triangle', 'parts', 'flat', 'compressed', 'runs', 'box', 'line'])
 def test_boxes_and_areas(given: Content, box: list[float], area: float) -> None:
+    given['id'] = 1
+    assert repair_object(given, Counter())
     fill_in(given, 'file.json')
     assert given == dict(given, bbox=box, area=area, iscrowd=0)
 
@@ -127,8 +108,8 @@ def test_the_log_counts_what_was_filled_in(whole: Content, tmp_path: Path) -> No
     assert 'filled in' not in log()
     everything(whole)
     read(whole, tmp_path)
-    assert ("changed.json': filled in what it lacks: height, width of 3 images, iscrowd, bbox, "
-            'area of 3 annotations') in log()
+    for part in ('height, width of 3 images', 'iscrowd, bbox, area of 3 annotations'):
+        assert f"changed.json': filled in what it lacks: {part}" in log()
 
 
 def test_turned_images_have_the_size_that_they_are_loaded_with(whole: Content,
@@ -169,20 +150,6 @@ def test_what_does_not_follow_is_named(change: Callable[[Content], object], mess
     change(whole)
     with pytest.raises(ValueError, match=message):
         read(whole, tmp_path)
-
-
-def evaluate(metric: CocoMetric, whole: Content) -> dict[str, float]:
-    """Metrics of predictions that are the truth, but for the boxes' first corner."""
-    metric.dataset_meta = dict(classes=CLASSES)
-    for image, annotation in zip(whole['images'], whole['annotations']):
-        size = image['height'], image['width']
-        x, y, width, height = annotation['bbox']
-        polygons = masks.frPyObjects(annotation['segmentation'], *size)
-        metric.process({}, [dict(img_id=image['id'], ori_shape=size, pred_instances=dict(
-            bboxes=torch.tensor([[x + 5., y, x + width, y + height]]), scores=torch.tensor([0.9]),
-            labels=torch.tensor([annotation['category_id'] - 1]),
-            masks=torch.from_numpy(masks.decode(masks.merge(polygons))[None].astype(bool))))])
-    return metric.compute_metrics(metric.results)
 
 
 @pytest.mark.parametrize('change', [everything, empty, compressed, uncompressed],

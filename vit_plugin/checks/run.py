@@ -7,6 +7,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
 from .batches import check_batch_size
 from .classes import check_checkpoint_classes, check_folder_names, check_splits
+from .evaluator import check_evaluator
 from .findings import Finding
 from .heads import check_heads, level_of_names
 from .label_maps import check_label_maps
@@ -34,6 +35,8 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
     for split, dataset in datasets.items():
         yield from check_folder_names(dataset)
         yield from check_heads(runner.model, dataset, split)
+        for metric in metrics_of(runner, split):
+            yield from check_evaluator(metric, dataset)
         if label_maps and runner.cfg.get('default_scope') == 'mmseg':
             yield from check_label_maps(dataset)
 
@@ -62,6 +65,12 @@ def data_of(runner: Runner, *splits: str) -> dict[str, Any]:
         if loop is not None and loop.dataloader is not None:
             found[split] = loop.dataloader.dataset
     return found
+
+
+def metrics_of(runner: Runner, split: str) -> list[Any]:
+    """The metrics of a split; none for training."""
+    evaluator = getattr(getattr(runner, f'{split}_loop'), 'evaluator', None)
+    return getattr(evaluator, 'metrics', None) or []
 
 
 def stage_of(runner: Runner) -> str:

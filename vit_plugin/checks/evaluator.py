@@ -1,0 +1,66 @@
+"""The annotation file of an evaluator beside the data that it evaluates."""
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from vit_plugin.errors import shorten
+
+from .findings import Finding
+
+Entry = dict[str, Any]
+
+
+def check_evaluator(metric: Any, dataset: Any) -> list[Finding]:
+    """Error where mmdet's ``CocoMetric`` has no file, or one of other images than the data set.
+
+    Args:
+        metric: Any metric; those that are not mmdet's ``CocoMetric`` pass.
+        dataset: The data set that is evaluated.
+    """
+    if not hasattr(metric, '_coco_api') or not hasattr(dataset, 'get_data_info'):
+        return []
+    if metric._coco_api is None:
+        steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+        if any('instances' in getattr(step, 'meta_keys', ()) for step in steps):
+            return []
+        return [Finding("the evaluator has no ann_file: set val_evaluator.ann_file and "
+                        'test_evaluator.ann_file to that of the data set')]
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return check_evaluated(metric._coco_api.dataset, [info for info in infos if 'img_id' in info])
+
+
+def check_evaluated(content: Entry, infos: Sequence[Entry]) -> list[Finding]:
+    """Error where an evaluator's file has other images, or ids that pycocotools misreads.
+
+    Args:
+        content: The evaluator's file.
+        infos: The images of the data set, in mmdet's form.
+    """
+    images = {image['id']: image for image in content['images']}
+    other = []
+    for info in infos:
+        known, name = images.get(info['img_id']), os.path.basename(info['img_path'])
+        if known is None:
+            other.append(f"'{name}' (no image has its id {info['img_id']!r})")
+        elif stem(known.get('file_name', name)) != stem(name):
+            other.append(f"'{name}' (its id {info['img_id']!r} is there '{known['file_name']}')")
+    findings = []
+    if other:
+        findings.append(Finding(
+            f"{len(other)} of {len(infos)} images of the data are not in the evaluator's ann_file: "
+            f'{shorten(other)}. It must be the file of this data set'))
+    if any(annotation['id'] == 0 for annotation in content.get('annotations', ())):
+        findings.append(Finding(
+            "the evaluator's ann_file has an annotation with the id 0, which pycocotools takes for "
+            "no match: use type='vit_plugin.CocoMetric', or number the annotations from 1"))
+    if len(images) > len(infos) and not other:
+        findings.append(Finding(
+            f"the evaluator's ann_file has {len(images)} images, the data {len(infos)}: the others "
+            'count as images in which nothing was found', logging.WARNING))
+    return findings
+
+
+def stem(name: str) -> str:
+    """Name of a file without folder and ending."""
+    return os.path.splitext(os.path.basename(name))[0]
