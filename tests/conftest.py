@@ -220,5 +220,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(CheckpointLoader, '_schemes', {**CheckpointLoader._schemes})
         monkeypatch.setattr(sys, 'argv', [f'tools/{name}.py', *map(str, arguments)])
-        runpy.run_path(f'tools/{name}.py', run_name='__main__')
+        try:
+            runpy.run_path(f'tools/{name}.py', run_name='__main__')
+        except SystemExit as end:
+            if end.code:
+                raise
     return run

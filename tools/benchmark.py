@@ -1,5 +1,7 @@
 """Time the backbones beside those of other libraries: ``vit-plugin benchmark`` from a clone."""
-from vit_plugin.cli.benchmark import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('benchmark'))

@@ -1,5 +1,7 @@
 """Convert a checkpoint to another library's layout: ``vit-plugin convert`` from a clone."""
-from vit_plugin.cli.convert import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('convert'))

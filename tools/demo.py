@@ -1,5 +1,7 @@
 """Train small models of all tasks: ``vit-plugin demo`` from a clone."""
-from vit_plugin.cli.demo import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('demo'))

@@ -1,5 +1,7 @@
 """Evaluate a checkpoint: ``vit-plugin test`` from a clone."""
-from vit_plugin.cli.test import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('test'))

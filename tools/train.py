@@ -1,5 +1,7 @@
 """Train with a config of mmpretrain, mmdet or mmseg: ``vit-plugin train`` from a clone."""
-from vit_plugin.cli.train import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('train'))

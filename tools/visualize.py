@@ -1,5 +1,7 @@
 """Draw what a model does: ``vit-plugin visualize`` from a clone."""
-from vit_plugin.cli.visualize import main
+import sys
+
+from vit_plugin.cli.main import run
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run('visualize'))

@@ -107,7 +107,11 @@ def worker(opened: Path, script: str, *arguments: str) -> None:
     opened.mkdir(exist_ok=True)
     sys.addaudithook(note)
     sys.argv = [script, *arguments]
-    runpy.run_path(script, run_name='__main__')
+    try:
+        runpy.run_path(script, run_name='__main__')
+    except SystemExit as end:
+        if end.code:
+            raise
     threads = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
     assert not [name for name in threads if 'gloo' in name], threads
 

@@ -1,16 +1,27 @@
 """The options that commands share."""
 import argparse
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import DictAction
+
+from .restarts import end_restarts
 
 # Launcher -> what it puts into the environment of each process.
 LAUNCHERS = {'none': '', 'pytorch': 'RANK', 'slurm': 'SLURM_PROCID',
              'mpi': 'OMPI_COMM_WORLD_LOCAL_RANK'}
 
 PICTURES = ('.png', '.pdf', '.svg')  # endings of the files that pictures are written to
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose usage errors torchrun does not repeat."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, and leave."""
+        end_restarts()
+        super().error(message)
 
 
 class Options(DictAction):
@@ -54,7 +65,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     """The options of training and testing, as in the tools of mmpretrain, mmdet and mmseg."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = Parser(description=description)
     parser.add_argument('config', help='config file of mmpretrain, mmdet or mmseg')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     add_config(parser)

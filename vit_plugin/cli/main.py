@@ -26,7 +26,7 @@ def usage() -> str:
 
 
 def main() -> int | None:
-    """Run the command that the command line names; nothing else is imported for it."""
+    """Run the command that the command line names."""
     command, *arguments = sys.argv[1:] or ['']
     if command in ('-h', '--help'):
         print(usage())
@@ -39,6 +39,11 @@ def main() -> int | None:
               sep='\n', file=sys.stderr)
         return 2
     sys.argv = [f'vit-plugin {command}', *arguments]  # argparse takes the name for its usage
+    return run(command)
+
+
+def run(command: str) -> int | None:
+    """Run a command with the arguments of ``sys.argv``; nothing else is imported for it."""
     try:
         module = import_module(COMMANDS[command][0])
     except ModuleNotFoundError as error:
@@ -47,4 +52,7 @@ def main() -> int | None:
             raise
         print(f'Error: {message}.', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print('\nStopped by Ctrl-C.', file=sys.stderr)
+        return 130
     return module.main()

@@ -20,6 +20,10 @@ from vit_plugin.errors import UserError, did_you_mean
 from vit_plugin.registry import missing_type, registered
 from vit_plugin.toolkits import missing_library
 
+from .restarts import end_restarts
+
+# Errors that another try repeats; memory, disk and workers may be better then.
+OF_USERS = (UserError, ConfigParsingError, ImportError, KeyError, TypeError)
 MEMORY = ('out of memory. Take a smaller batch (--cfg-options train_dataloader.batch_size=N; '
           'optim_wrapper.accumulative_counts=M makes M of them one step), mixed precision (--amp), '
           'recomputation (model.backbone.with_cp=True) or smaller images')
@@ -60,6 +64,8 @@ def explained(args: argparse.Namespace, after_stop: Callable[[], str] = str) -> 
             raise
         end = '' if message.endswith('?') else '.'
         where = '' if isinstance(error, UserError) else f' {keep_traceback(args)}'
+        if isinstance(error, OF_USERS):
+            end_restarts()
         sys.exit(f'\nError: {message}{end}{where}')
 
 

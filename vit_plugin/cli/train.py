@@ -3,6 +3,8 @@
 Usage: vit-plugin train CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]] ...
 """
 import argparse
+import os
+import sys
 from pathlib import Path
 
 import torch
@@ -27,6 +29,7 @@ from .launch import (
     leave_processes,
 )
 from .messages import explained
+from .stopping import STATUS, StoppedError, stop_on_sigterm
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,14 +45,26 @@ def parse_args() -> argparse.Namespace:
     return parse(parser)
 
 
-def main() -> None:
+def main() -> int:
     args = parse_args()
+    status = 0
     with explained(args, lambda: how_to_resume(args.work_dir)):
-        train(args)
+        try:
+            train(args)
+        except StoppedError as stopped:
+            if os.environ.get('RANK', '0') == '0':
+                print(stopped, file=sys.stderr)
+            status = STATUS
         leave_processes()
+    return status
 
 
 def train(args: argparse.Namespace) -> None:
+    """Build a run from the command's arguments, and train.
+
+    Raises:
+        StoppedError: the run was told to end, and saved.
+    """
     cfg, notes = load_config(args.config, args.cfg_options, args.data_root, args.work_dir)
     args.work_dir = cfg.work_dir  # where `explained` leaves a traceback
     cfg.launcher = args.launcher
@@ -71,6 +86,8 @@ def train(args: argparse.Namespace) -> None:
         runner = build_runner(cfg, notes, args.trust_checkpoint)
         check_hook(runner).check(runner, 'train')  # the hook's own time is after the optimizer's
     count_accumulated(runner)
+    if isinstance(runner, Runner):
+        stop_on_sigterm(runner)
     try:
         runner.train()
     except CheckpointError as error:
