@@ -1,6 +1,7 @@
 """The teacher gets the pixels that it was trained on, or is refused."""
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from tests.distillation.conftest import CLASSES, student_config, teacher_config
+from vit_plugin.distillation.pixels import convert_pixels
 from vit_plugin.distillation.teacher import build_teacher
 
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
@@ -80,6 +82,66 @@ def test_hugging_face_knows_its_pixels(hugging_face: Any) -> None:
     check_scores(hugging_face(image_mean=[0.4, 0.5, 0.6], image_std=[0.1, 0.2, 0.3]),
                  [0.4, 0.5, 0.6], [0.1, 0.2, 0.3])
     check_scores(hugging_face(do_normalize=False), [0.] * 3, [1.] * 3)
+
+
+def processor_files(folder: Path, kind: str, **settings: Any) -> Any:
+    """A model that says where its processor's file is."""
+    if not hasattr(pytest.importorskip('transformers'), kind):
+        pytest.skip(f'{kind} came later')
+    (folder / 'preprocessor_config.json').write_text(json.dumps(
+        dict(image_processor_type=kind, **settings)))
+    model = torch.nn.Identity()
+    model.config = SimpleNamespace(_name_or_path=str(folder))
+    return model
+
+
+@pytest.mark.parametrize(('kind', 'settings'), [
+    ('EfficientNetImageProcessor', dict(rescale_factor=1 / 127.5, rescale_offset=True,
+                                        include_top=True, image_mean=[0.485, 0.456, 0.406],
+                                        image_std=[0.47853944, 0.4732864, 0.47434163])),
+    ('EfficientNetImageProcessorFast', dict(rescale_offset=False, include_top=True)),
+    ('MobileViTImageProcessor', {}),  # BGR
+    ('MobileViTImageProcessor', dict(do_flip_channel_order=False, do_rescale=False)),
+    ('ConvNextImageProcessor', dict(size=dict(shortest_edge=224), crop_pct=0.875)),
+    ('LevitImageProcessor', dict(size=dict(shortest_edge=224))),
+    ('VideoMAEImageProcessor', dict(image_mean=[0.1, 0.5, 0.9])),
+])
+def test_processors_answer_for_themselves(kind: str, settings: dict, tmp_path: Path) -> None:
+    """Pixels are those that the processor makes of an image that it does not resize."""
+    transformers = pytest.importorskip('transformers')
+    model = processor_files(tmp_path, kind, **settings)
+    student = preprocessor(mean=[10., 20., 30.], std=[50., 60., 70.])  # BGR
+    raw = raw_images(48)
+    found = convert_pixels(student, model)(student({'inputs': raw})['inputs'])
+    processor = getattr(transformers, kind)(**settings)
+    for image, pixels in zip(raw.flip(1).byte(), found):
+        expected = processor(image.permute(1, 2, 0).numpy(), do_resize=False,
+                             do_center_crop=False, return_tensors='pt')['pixel_values']
+        torch.testing.assert_close(pixels, expected.flatten(0, -4)[0].float(), rtol=1e-3, atol=1e-3)
+
+
+def test_timm_behind_hugging_face(tmp_path: Path) -> None:
+    """Its processor has no attributes to read."""
+    transformers = pytest.importorskip('transformers', '4.49')
+    pixels = dict(input_size=[3, 32, 32], mean=[0.4, 0.5, 0.6], std=[0.1, 0.2, 0.3],
+                  interpolation='bicubic', crop_pct=0.9)
+    config = transformers.TimmWrapperConfig(architecture='test_resnet', num_labels=CLASSES,
+                                            pretrained_cfg=pixels)
+    transformers.TimmWrapperForImageClassification(config).save_pretrained(tmp_path)
+    check_scores(dict(type='HuggingFaceClassifier', model_name=str(tmp_path), pretrained=True,
+                      checkpoint=None), pixels['mean'], pixels['std'])
+
+
+@pytest.mark.parametrize(('kind', 'settings', 'reason'), [
+    ('Siglip2ImageProcessor', {}, r'makes pixels of the shape \(1, 256, 768\) of an image'),
+    ('ImageGPTImageProcessor', dict(clusters=[[-1., -1., -1.], [1., 1., 1.]]), 'makes no pixels of one'),
+    ('SuperPointImageProcessor', dict(do_grayscale=True), 'makes .* of the colours'),
+])
+def test_processors_that_do_more_are_named(kind: str, settings: dict, reason: str, tmp_path: Path
+                                           ) -> None:
+    model = processor_files(tmp_path, kind, **settings)
+    with pytest.raises(ValueError, match=f'{kind} {reason}.*add data_preprocessor='):
+        convert_pixels(preprocessor(**IMAGENET), model)
 
 
 def test_misspelt_pixels(checkpoint: Path) -> None:

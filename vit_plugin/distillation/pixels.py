@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 
+from .image_processors import scale_and_offset
+
 
 class Normalisation(NamedTuple):
     """Mean and deviation of pixels from 0 to 255, with the channels in the order after ``flip``."""
@@ -112,25 +114,19 @@ def of_library(model: nn.Module) -> Normalisation | None:
     model = getattr(model, 'model', getattr(model, 'timm_model', model))
     timm = getattr(model, 'pretrained_cfg', None)
     if timm and timm.get('mean'):
-        return in_bytes(timm['mean'], timm['std'], 1 / 255)
+        mean, std = (255 * torch.tensor(timm[key]).view(-1, 1, 1) for key in ('mean', 'std'))
+        return Normalisation(mean, std, flip=True)
     name = getattr(getattr(model, 'config', None), '_name_or_path', None)
     return of_hugging_face(name) if name else None
 
 
 def of_hugging_face(name: str) -> Normalisation | None:
-    """The normalisation in the ``preprocessor_config.json`` of a folder or a model on the hub."""
+    """The normalisation by the image processor of a folder, or of a model on the hub."""
     from transformers import AutoImageProcessor
     try:
         processor = AutoImageProcessor.from_pretrained(name)
     except (OSError, ValueError):  # there is none
         return None
-    factor = processor.rescale_factor if processor.do_rescale else 1.
-    if not processor.do_normalize:
-        return in_bytes([0.] * 3, [1.] * 3, factor)
-    return in_bytes(processor.image_mean, processor.image_std, factor)
-
-
-def in_bytes(mean: Sequence[float], std: Sequence[float], factor: float) -> Normalisation:
-    """A normalisation of RGB pixels that are multiplied by ``factor`` before."""
-    mean_, std_ = (torch.tensor(value).view(-1, 1, 1) / factor for value in (mean, std))
-    return Normalisation(mean_, std_, flip=True)
+    scale, offset, is_rgb = scale_and_offset(processor)
+    mean, std = (value.float().view(-1, 1, 1) for value in (-offset / scale, 1 / scale))
+    return Normalisation(mean, std, flip=is_rgb)
