@@ -134,7 +134,8 @@ def test_timm_behind_hugging_face(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('kind', 'settings', 'reason'), [
     ('Siglip2ImageProcessor', {}, r'makes pixels of the shape \(1, 256, 768\) of an image'),
-    ('ImageGPTImageProcessor', dict(clusters=[[-1., -1., -1.], [1., 1., 1.]]), 'makes no pixels of one'),
+    ('ImageGPTImageProcessor', dict(clusters=[[-1., -1., -1.], [1., 1., 1.]]),
+     'makes no pixels of one'),
     ('SuperPointImageProcessor', dict(do_grayscale=True), 'makes .* of the colours'),
 ])
 def test_processors_that_do_more_are_named(kind: str, settings: dict, reason: str, tmp_path: Path

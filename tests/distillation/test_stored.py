@@ -166,7 +166,7 @@ def test_batch_size_and_processes_may_differ(image_folder: Path, tmp_path: Path)
         targets.update(zip((sample.sample_key for sample in data['data_samples']), found))
         torch.testing.assert_close(found, live.teacher(data['inputs']), rtol=1e-3, atol=1e-3)
     assert len(targets) == 16
-    assert all(file.stat().st_size == 8 * (6 + 2 * 16)
+    assert all(file.stat().st_size == 8 * (12 + 2 * 16)
                for file in (tmp_path / 'store').glob('epoch*.bin'))
     reading.teacher.outputs = None
     for rank in (0, 1):
@@ -245,6 +245,38 @@ def test_other_images_are_refused(tmp_path: Path) -> None:
         stored.outputs(x + 1, drawn(5, 6))
 
 
+def blurred(x: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), 'reflect'), 3, 1)
+
+
+@pytest.mark.parametrize('change', [
+    lambda x: x.flip(3), lambda x: x.flip(2), lambda x: x.rot90(1, (2, 3)), lambda x: x.flip(1),
+    lambda x: x.roll(4, 3), blurred, lambda x: 1.1 * x - 0.1 * x.mean((1, 2, 3), keepdim=True),
+    lambda x: x.flip(0)
+], ids=['flipped', 'upside down', 'turned', 'other channels', 'moved', 'blurred', 'contrast',
+        'exchanged'])
+@pytest.mark.parametrize('size', [32, 64])
+def test_another_augmentation_is_refused(change: Callable, size: int, tmp_path: Path) -> None:
+    """Also where it leaves the mean of the pixels."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.randn(2, 3, size // 4, size // 4, generator=generator)
+    x = F.interpolate(coarse, size=size, mode='bilinear')
+    stored = store(tmp_path)
+    stored.outputs(x, drawn(5, 6))
+    stored.outputs(x + 1e-5 * torch.randn(x.shape, generator=generator), drawn(5, 6))
+    with pytest.raises(ValueError, match=r'of other images: .* of sample \d in epoch 0 was'):
+        stored.outputs(change(x), drawn(5, 6))
+
+
+def test_outputs_without_flips_are_refused(train: Callable, tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(tmp_path / 'scores')
+    train('first', 'Soft', store=folder, mixes=None)
+    monkeypatch.setattr('tests.distillation.test_stored.PIPELINE', PIPELINE[:2] + PIPELINE[3:])
+    with pytest.raises(ValueError, match=r'of other images: .* of sample \d in epoch 0 was'):
+        train('second', 'Soft', store=folder, mixes=None)
+
+
 def test_other_teachers_are_refused(tmp_path: Path) -> None:
     x = torch.randn(2, 3, 8, 8)
     store(tmp_path).outputs(x, drawn(0, 1))
@@ -286,4 +318,4 @@ def test_several_losses_share_whole_scores(checkpoint: Path, batch: tuple, tmp_p
     found = model.loss(*batch)
     assert len(found) == 7
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    assert np.dtype(model.stores[model.teacher].record).itemsize == 6 + 2 * CLASSES
+    assert np.dtype(model.stores[model.teacher].record).itemsize == 12 + 2 * CLASSES

@@ -16,6 +16,7 @@ from vit_plugin.errors import UserError
 from vit_plugin.files import written_whole
 from vit_plugin.training.sampling import SampleKey
 
+from .fingerprints import FINGERPRINT, differences, fingerprints
 from .losses import Distillation
 from .pairs import Pair
 from .stored_formats import Format, format_for
@@ -23,8 +24,6 @@ from .teacher import Teacher
 from .teacher_checks import require_finite
 from .teacher_configs import Function
 
-# How far the mean of an image's pixels may be from the stored one, which is in half precision.
-ATOL, RTOL = 1e-2, 1e-3
 OPEN_FILES = 8
 
 Outputs = dict[str, list[Tensor]]
@@ -73,15 +72,15 @@ class StoredOutputs:
             if not (self.folder / 'header.json').is_file():
                 computed = self.teacher.outputs(x)
             self.start(keys[0].seed, size, computed)
-        means = x.float().mean((1, 2, 3)).cpu().numpy()
+        pixels = fingerprints(x)
         records = self.read(keys)
         absent = checksums(records) != records['check']
         if absent.any():
             if computed is None:
                 computed = self.teacher.outputs(x)
-            records[absent] = self.encode(computed, means)[absent]
+            records[absent] = self.encode(computed, pixels)[absent]
             self.write(keys, records)
-        self.check_pixels(keys, records['mean'].astype(np.float32), means)
+        self.check_pixels(keys, records['pixels'].astype(np.float32), pixels)
         decoded: Outputs = defaultdict(list)
         for i, (text, fmt) in enumerate(self.formats):
             decoded[text].append(fmt.decode(records[f'output{i}']).to(x.device))
@@ -103,9 +102,9 @@ class StoredOutputs:
         kept = [f"{text or 'output'}: {fmt}" for text, fmt in self.formats]
         kept += [text or 'output' for text in self.losses if text not in widths]
         header = dict(seed=seed, samples=size, mixes=self.mixes, teacher=checksum(self.teacher),
-                      outputs=kept, widths=widths)
+                      outputs=kept, widths=widths, pixels=list(FINGERPRINT))
         fields = [(f'output{i}', fmt.record) for i, (_, fmt) in enumerate(self.formats)]
-        self.record = np.dtype([('check', 'u4'), ('mean', 'f2'), *fields])
+        self.record = np.dtype([('check', 'u4'), ('pixels', 'f2', 4), *fields])
         self.size = size
         if computed is None:
             self.require_equal(stored, header)
@@ -149,10 +148,10 @@ class StoredOutputs:
         for key, record in zip(keys, records):
             self.file(key.epoch, key.repeat)[key.sample] = record
 
-    def encode(self, computed: Outputs, means: np.ndarray) -> np.ndarray:
-        """The records (B,) of the teacher's outputs for a batch."""
-        records = np.zeros(len(means), self.record)
-        records['mean'] = means
+    def encode(self, computed: Outputs, pixels: np.ndarray) -> np.ndarray:
+        """The records (B,) of the teacher's outputs for a batch with these fingerprints."""
+        records = np.zeros(len(pixels), self.record)
+        records['pixels'] = pixels
         outputs = [output for text in self.losses for output in computed[text]]
         for i, (output, (_, fmt)) in enumerate(zip(outputs, self.formats)):
             require_finite(output.half().isfinite(), None)
@@ -160,13 +159,13 @@ class StoredOutputs:
         records['check'] = checksums(records)
         return records
 
-    def check_pixels(self, keys: Sequence[SampleKey], stored: np.ndarray, means: np.ndarray
+    def check_pixels(self, keys: Sequence[SampleKey], stored: np.ndarray, pixels: np.ndarray
                      ) -> None:
         """Raise `UserError` unless the images are those that the outputs are of."""
-        wrong = ~np.isclose(means, stored, atol=ATOL, rtol=RTOL)
-        if not wrong.any():
+        wrong = differences(stored, pixels)
+        if not len(wrong):
             return
-        i = int(wrong.argmax())
+        i, which = wrong[0]
         cause = ('Data and augmentation must be the same, and follow from seed, epoch and sample: '
                  'vit_plugin.SeededDataset sees to that')
         if self.mixes:
@@ -174,9 +173,9 @@ class StoredOutputs:
                      'that batch size and number of processes must be the same, as well as data '
                      'and augmentation, and vit_plugin.SeedHook be there')
         raise UserError(
-            f'the outputs in {self.folder} are of other images: the mean of the pixels of sample '
-            f'{keys[i].sample} in epoch {keys[i].epoch} was {stored[i]:.2f}, now it is '
-            f'{means[i]:.2f}. {cause}; or store these in another folder')
+            f'the outputs in {self.folder} are of other images: {FINGERPRINT[which]} of sample '
+            f'{keys[i].sample} in epoch {keys[i].epoch} was {stored[i, which]:.3f}, now it is '
+            f'{pixels[i, which]:.3f}. {cause}; or store these in another folder')
 
     def require_vectors(self, text: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """Raise `UserError` for outputs that are too large to keep."""
