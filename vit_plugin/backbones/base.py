@@ -1,13 +1,11 @@
-"""Base class of the backbones: initialisation, loading, freezing, recomputed activations."""
+"""Base class of the backbones: initialisation, loading, freezing."""
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from vit_plugin import ops
 from vit_plugin.checkpoints import adapt_classifier, adapt_state_dict, load_pretrained
 from vit_plugin.errors import UserError
 
@@ -68,20 +66,6 @@ class Backbone(BaseModule):
             for dim in (1, 2, 3):
                 x, = x.split([int(x.shape[dim])], dim)
         return x
-
-
-def run_block(block: nn.Module, x: Tensor, with_cp: bool = False) -> Tensor:
-    """``block(x)``; in training its backward pass computes again what is cheap to compute.
-
-    With ``with_cp`` that is the whole block, else what `vit_plugin.ops.saving` leaves out.
-    """
-    if with_cp and torch.is_grad_enabled():
-        x = checkpoint(block, x, use_reentrant=False)
-        return x
-    saving = ops.choose(ops.saving, x)
-    with saving(block):
-        x = block(x)
-    return x
 
 
 def init_linear_and_norm(module: nn.Module) -> None:

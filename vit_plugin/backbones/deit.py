@@ -13,6 +13,7 @@ from vit_plugin.layers import (
     PatchEmbed,
     TransformerBlock,
     resize_position,
+    run_block,
 )
 
 from .archs import DEIT, resolve_arch
@@ -30,7 +31,7 @@ from .arguments import (
     resolve_indices,
     rising_rates,
 )
-from .base import Backbone, init_linear_and_norm, run_block
+from .base import Backbone, init_linear_and_norm
 from .variants import ViTVariant
 
 OUT_TYPES = ('cls_token', 'featmap', 'avg_featmap', 'raw')

@@ -15,6 +15,7 @@ from vit_plugin.layers import (
     SwinBlock,
     WindowAttention,
     resize_position,
+    run_block,
 )
 
 from .archs import SWIN, resolve_arch
@@ -31,7 +32,7 @@ from .arguments import (
     resolve_indices,
     rising_rates,
 )
-from .base import Backbone, init_linear_and_norm, run_block
+from .base import Backbone, init_linear_and_norm
 from .variants import SwinVariant
 
 
@@ -57,9 +58,9 @@ class SwinStage(nn.Module):
     what its norm takes.
     """
 
-    blocks: Sequence[SwinBlock]
+    blocks: Sequence[nn.Module]
 
-    def __init__(self, blocks: Iterable[SwinBlock], downsample: PatchMerging | None,
+    def __init__(self, blocks: Iterable[nn.Module], downsample: nn.Module | None,
                  with_cp: bool) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)  # type: ignore[assignment]
@@ -180,7 +181,7 @@ class SwinTransformer(Backbone):
         return stages
 
     def build_block(self, channels: int, num_heads: int, index: int, drop_path: float
-                    ) -> SwinBlock:
+                    ) -> nn.Module:
         """A block of a stage; those of odd index are shifted by half a window."""
         variant, window = self.variant, self.window_size
         w_msa = self.attention(channels, num_heads, window, variant.qkv_bias,

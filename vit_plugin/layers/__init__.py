@@ -1,7 +1,7 @@
 """Building blocks in plain torch, one idea per file: modules that own weights and call ops."""
 from .activation import ACTIVATIONS, QuickGELU
 from .attention import Attention
-from .blocks import SwinBlock, TransformerBlock
+from .blocks import SwinBlock, TransformerBlock, run_block
 from .feed_forward import FeedForward
 from .patch_embed import PatchEmbed
 from .patch_merging import PatchMerging
@@ -12,5 +12,5 @@ from .window_attention import ShiftedWindowAttention, WindowAttention
 __all__ = [
     'ACTIVATIONS', 'Attention', 'DropPath', 'FeedForward', 'LayerScale',
     'PatchEmbed', 'PatchMerging', 'QuickGELU', 'ShiftedWindowAttention', 'SwinBlock',
-    'TransformerBlock', 'WindowAttention', 'resize_position',
+    'TransformerBlock', 'WindowAttention', 'resize_position', 'run_block',
 ]

@@ -1,8 +1,12 @@
-"""Transformer blocks: two residual lines each."""
+"""Transformer blocks: two residual lines each, and how they are run."""
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vit_plugin import ops
 
 from .residual import DropPath
 
@@ -63,3 +67,17 @@ class SwinBlock(nn.Module):
         x = x + self.drop_path(self.attn(self.norm1(x)))
         x = x + self.drop_path(self.ffn(self.norm2(x)))
         return x
+
+
+def run_block(block: nn.Module, x: Tensor, with_cp: bool = False) -> Tensor:
+    """``block(x)``; in training its backward pass computes again what is cheap to compute.
+
+    With ``with_cp`` that is the whole block, else what `vit_plugin.ops.saving` leaves out.
+    """
+    if with_cp and torch.is_grad_enabled():
+        x = checkpoint(block, x, use_reentrant=False)
+        return x
+    saving = ops.choose(ops.saving, x)
+    with saving(block):
+        x = block(x)
+    return x
