@@ -9,7 +9,7 @@ import platform
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 from vit_plugin import __version__
@@ -33,7 +33,7 @@ REQUIRED = ('torch', 'mmengine')
 
 
 @dataclass
-class Finding:
+class Status:
     """One row of the table."""
 
     library: str
@@ -43,7 +43,7 @@ class Finding:
     broken: bool = False
 
 
-def examine(library: str) -> Finding:
+def examine(library: str) -> Status:
     """Import a library and say what was found."""
     installed = {}
     for name in LIBRARIES[library]:
@@ -51,21 +51,24 @@ def examine(library: str) -> Finding:
             installed[name] = metadata.version(name)
     distribution = ' + '.join(installed) or '-'
     if not installed and LIBRARIES[library]:
-        needed = library in REQUIRED
-        return Finding(library, '-', '-', 'MISSING, but needed' if needed else 'not installed',
-                       needed)
+        if library in REQUIRED:
+            return Status(library, '-', '-', 'MISSING, but needed', broken=True)
+        return Status(library, '-', '-', 'not installed')
     if len(installed) > 1:
-        return Finding(library, '-', distribution, 'BROKEN: two distributions share this import '
-                       'name; uninstall both, then install one', True)
+        return Status(library, '-', distribution, 'BROKEN: two distributions share this import '
+                      'name; uninstall both, then install one', broken=True)
     version = next(iter(installed.values()), '-')
     try:
         # A toolkit itself imports where its models do not (mmpretrain beside other transformers).
-        import_toolkit(f'{library}.models' if library in TOOLKITS else library)
+        if library in TOOLKITS:
+            import_toolkit(f'{library}.models')
+        else:
+            import_module(library)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else ''
-        return Finding(library, version, distribution,
-                       f'BROKEN: {type(error).__name__}: {reason}{hint(library)}', True)
-    return Finding(library, version, distribution, 'ok')
+        return Status(library, version, distribution,
+                      f'BROKEN: {type(error).__name__}: {reason}{hint(library)}', broken=True)
+    return Status(library, version, distribution, 'ok')
 
 
 def hint(library: str) -> str:
@@ -132,19 +135,22 @@ def backends() -> str:
     """The back-ends of the operators: which can run here, and why the others cannot."""
     try:
         from vit_plugin.ops.backends import BACKENDS, DEFAULT, why_not
-        return '; '.join(
-            f'{name} no ({why_not(name)})' if why_not(name) else
-            f'{name} {"yes" if name in DEFAULT else "on request"}' for name in BACKENDS)
     except ImportError as error:
         return f'unknown, as torch does not import ({type(error).__name__})'
+    words = []
+    for name in BACKENDS:
+        reason = why_not(name)
+        usable = 'yes' if name in DEFAULT else 'on request'
+        words.append(f'{name} no ({reason})' if reason else f'{name} {usable}')
+    return '; '.join(words)
 
 
-def diagnose() -> list[Finding]:
+def diagnose() -> list[Status]:
     """Examine the whole stack."""
     findings = {library: examine(library) for library in LIBRARIES}
     ops = findings['mmcv.ops']
     if findings['mmcv'].version == '-':
-        findings['mmcv.ops'] = Finding('mmcv.ops', '-', '-', 'not installed')
+        findings['mmcv.ops'] = Status('mmcv.ops', '-', '-', 'not installed')
     elif ops.broken and findings['mmdet'].version == findings['mmseg'].version == '-':
         ops.status, ops.broken = 'absent; only mmdet and mmseg need them', False
     return list(findings.values())
@@ -166,9 +172,9 @@ def main() -> int:
     if broken:
         print(f'Not in order: {", ".join(broken)}.')
         return 1
-    absent = [t for t in TOOLKITS if any(f.library == t and f.version == '-' for f in findings)]
-    print('Everything installed fits together.'
-          + (f' Without {", ".join(absent)} their configs cannot run.' if absent else ''))
+    absent = [f.library for f in findings if f.library in TOOLKITS and f.version == '-']
+    without = f' Without {", ".join(absent)} their configs cannot run.' if absent else ''
+    print(f'Everything installed fits together.{without}')
     return 0
 
 

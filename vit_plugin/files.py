@@ -15,7 +15,7 @@ CONFIGS = Path(__file__).parent / '.mim/configs'
 
 
 class Listing(NamedTuple):
-    """What is below a folder, as paths relative to it."""
+    """Paths below a folder, relative to it."""
 
     files: list[str]
     broken: list[str]  # links that lead nowhere

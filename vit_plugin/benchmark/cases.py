@@ -112,8 +112,9 @@ def run_case(bench: Bench, case: str, rounds: int, gemm: float) -> dict[str, Any
     finally:
         torch.set_num_threads(threads)
     is_memory = work.endswith('memory')
-    rows = summarise(values, 2**20 if is_memory else batch / 1000)
-    print_table([case, 'MiB' if is_memory else 'ms per image', 'quartiles', 'ratio'], [
+    unit, divisor = ('MiB', 2**20) if is_memory else ('ms per image', batch / 1000)
+    rows = summarise(values, divisor)
+    print_table([case, unit, 'quartiles', 'ratio'], [
         [row['title'], f'{row["median"]:.1f}', f'{row["low"]:.1f} – {row["high"]:.1f}',
          f'{row["ratio"]:.2f}'] for row in rows])
     result = dict(case=case, rows=rows)

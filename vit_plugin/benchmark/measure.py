@@ -12,7 +12,7 @@ Step = Callable[[], Any]
 
 
 def seconds(step: Step, device: torch.device) -> float:
-    """How long a step takes."""
+    """Wall-clock seconds of one step."""
     if device.type == 'cpu':
         start = time.perf_counter()
         step()
@@ -26,14 +26,14 @@ def seconds(step: Step, device: torch.device) -> float:
 
 
 def cpu_seconds(step: Step) -> float:
-    """Seconds of this process's cores that a step takes."""
+    """Processor seconds of one step, over all threads."""
     start = time.process_time()
     step()
     return time.process_time() - start
 
 
 def peak_bytes(step: Step, device: torch.device) -> float:
-    """The most bytes that a step holds above what was there before it."""
+    """Peak memory of one step in bytes, above what was held before it."""
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
@@ -59,7 +59,7 @@ def flops(step: Step) -> int:
 
 def in_turns(steps: dict[str, Step], take: Callable[[Step], float], rounds: int
              ) -> dict[str, list[float]]:
-    """What ``take`` finds for each step in every round; the order turns from round to round."""
+    """``take(step)`` of every step in every round, after two warm-up calls; the order rotates."""
     for step in steps.values():
         step(), step()
     values: dict[str, list[float]] = {title: [] for title in steps}
@@ -76,7 +76,7 @@ def summarise(values: dict[str, list[float]], unit: float) -> list[dict[str, Any
 
     Args:
         values: Of every round, by title.
-        unit: What one of the rows' is in the values'.
+        unit: Divisor of the values.
     """
     reference = next(iter(values.values()))
     rows = []

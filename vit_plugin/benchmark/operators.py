@@ -1,4 +1,4 @@
-"""Where the time of a step goes, by operator, beside the least that each could take."""
+"""The time of a step by kind of operator, beside the least that each could take."""
 import math
 from typing import Any
 

@@ -33,7 +33,9 @@ def write_photographs(place: Path, number: int, shape: tuple[int, int] = (500, 3
     for i in range(number):
         with Image.open(sources[i % len(sources)]) as source:
             picture = source.convert('RGB')
-        size = np.array(shape if i % 4 else shape[::-1])
+        size = np.array(shape)
+        if i % 4 == 0:
+            size = size[::-1]
         part = size * (np.array(picture.size) / size).min() * generator.uniform(0.6, 1)
         corner = generator.uniform(0, picture.size - part)
         picture = picture.resize(tuple(size), Image.Resampling.LANCZOS,

@@ -95,9 +95,14 @@ class Bench:
         steps = {}
         for title, model in models.items():
             loss = partial(mean_square, model.train(), x)
-            steps[title] = self.backward(loss) if work == 'memory' else self.step(
-                loss, model.parameters())
+            steps[title] = self.training(work, loss, model)
         return steps
+
+    def training(self, work: str, loss: Callable[[], Tensor], model: nn.Module) -> Step:
+        """Forward and backward where memory is measured, else a training step."""
+        if work.endswith('memory'):
+            return self.backward(loss)
+        return self.step(loss, model.parameters())
 
     def curve_steps(self, name: str, largest: int, batch: int) -> dict[str, Step]:
         """Inference of the plugin at several sizes."""
@@ -161,9 +166,7 @@ class Bench:
             torch.manual_seed(0)
             model: Any = distilled_swin(name, loss).to(self.device).train()
             loss_of = asked_loss if title == 'teacher asked' else total_loss
-            total = partial(loss_of, model, x, samples)
-            steps[title] = self.backward(total) if work == 'distil-memory' else self.step(
-                total, model.parameters())
+            steps[title] = self.training(work, partial(loss_of, model, x, samples), model)
         return steps
 
 

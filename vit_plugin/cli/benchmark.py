@@ -1,4 +1,4 @@
-"""How fast the backbones are beside those of other libraries, as ratios within one run.
+"""Time the backbones beside those of other libraries, as ratios within one run.
 
 Every case builds the same model with the plugin and with each library that is installed and times
 them in turns: in each round every one of them once, in changing order. A ratio is the time over the
@@ -93,11 +93,12 @@ def benchmark(args: argparse.Namespace) -> None:
     device, dtype = torch.device(args.device), getattr(torch, args.dtype)
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise UserError('--device cuda needs a GPU, and torch finds none')
-    cases = choose_cases(args.cases, PROFILED if args.profile else CASES[device.type])
+    known, libraries = (PROFILED, ()) if args.profile else (CASES[device.type], LIBRARIES)
+    cases = choose_cases(args.cases, known)
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
     bench = Bench(device, dtype, args.cast, args.int8, args.compile, args.cuda_graph, args.images,
-                  () if args.profile else LIBRARIES)
+                  libraries)
     gemm = gemm_rate(device, dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')

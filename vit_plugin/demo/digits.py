@@ -59,7 +59,8 @@ def write_table(teacher: Run, students: list[Run], folder: Path) -> None:
         models[title] = [run for run in students if run.config == config]
     rows, records = [], []
     for title, runs in models.items():
-        images = 10 * IMAGES['student' if runs[0] in students else 'teacher'].stop
+        split = 'teacher' if runs == [teacher] else 'student'
+        images = 10 * IMAGES[split].stop
         curves = [run.curves()['accuracy/top1'] for run in runs]
         accuracy = mean_of([curve[-1][1] for curve in curves])
         rows.append([title, f'{images:,}', accuracy, str(len(runs)), mean_seconds(runs)])

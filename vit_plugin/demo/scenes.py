@@ -81,8 +81,8 @@ def write_scenes(root: Path) -> None:
         return
     digits = load_digits()
     with folder_written_whole(root) as part:
-        for split, source in SPLITS.items():
-            rng = np.random.default_rng(0 if split == 'train' else 1)
+        for seed, (split, source) in enumerate(SPLITS.items()):
+            rng = np.random.default_rng(seed)
             scenes = [compose(digits[source], rng) for _ in range(NUM_SCENES[split])]
             for i, (picture, objects) in enumerate(scenes):
                 label_map = np.ones((SIZE, SIZE), np.uint8)  # 0 is "no label", 1 the background

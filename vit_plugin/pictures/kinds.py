@@ -14,20 +14,12 @@ from .subject import PictureError, Subject, load_subject
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of picture.
+    """One kind of picture."""
 
-    Args:
-        draw: Makes the figure of a subject, and of views if ``images`` is not 0.
-        images: How many images of the test data are shown by default; 0 for a picture of the
-            model alone.
-        backbones: Those it is for; all if empty.
-        instead: Kinds for other backbones.
-    """
-
-    draw: Callable[..., Figure]
-    images: int = 0
-    backbones: tuple[type, ...] = ()
-    instead: str = ''
+    draw: Callable[..., Figure]  # of a subject, and of views if it shows images
+    images: int = 0  # of the test data, by default; 0 shows the model alone
+    backbones: tuple[type, ...] = ()  # those it is for; all if empty
+    instead: str = ''  # kinds for other backbones
 
 
 BOTH = (DeiT, SwinTransformer)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit_plugin.ops import crop, pad_to_windows, shift_mask, window_partition, window_reverse
 
@@ -65,12 +65,17 @@ def received(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
 @torch.no_grad()
 def stage_attention(backbone: Any, inputs: Tensor) -> list[list[BlockAttention]]:
     """(1, 3, H, W) -> for each stage the attention of its blocks."""
-    stages = [list(stage.blocks) for stage in backbone.stages]
-    found: dict[nn.Module, BlockAttention] = {}
-    for block, (x, _) in record(chain(*stages), backbone, inputs).items():
-        shift = block.attn.shift_of(x)
-        found[block] = BlockAttention(received(block, x, shift), block.attn.window, shift)
-    return [[found[block] for block in blocks] for blocks in stages]
+    blocks = chain(*(stage.blocks for stage in backbone.stages))
+    seen = record(blocks, backbone, inputs)
+    stages = []
+    for stage in backbone.stages:
+        found = []
+        for block in stage.blocks:
+            x, _ = seen[block]
+            shift = block.attn.shift_of(x)
+            found.append(BlockAttention(received(block, x, shift), block.attn.window, shift))
+        stages.append(found)
+    return stages
 
 
 def draw(subject: Subject, views: list[View]) -> Figure:
