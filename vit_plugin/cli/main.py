@@ -10,6 +10,7 @@ COMMANDS = {
     'train': ('vit_plugin.cli.train', 'train with a config of mmpretrain, mmdet or mmseg'),
     'test': ('vit_plugin.cli.test', 'evaluate a checkpoint'),
     'convert': ('vit_plugin.cli.convert', 'convert a checkpoint to the layout of another library'),
+    'export': ('vit_plugin.cli.export', 'write a model for ONNX Runtime or OpenVINO'),
     'config': ('vit_plugin.cli.write_config', 'write a config as one file, to base yours on'),
     'visualize': ('vit_plugin.cli.visualize', 'draw what a model does'),
     'benchmark': ('vit_plugin.cli.benchmark', 'time the backbones beside those of others'),

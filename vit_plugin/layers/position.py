@@ -12,7 +12,8 @@ def resize_position(embedding: Tensor, source: tuple[int, int], target: tuple[in
     float32, returned in the type of ``embedding``. DeiT, section 3, "Fixing the positional
     encoding across resolutions".
     """
-    if source == target:
+    # While a model is exported, sizes may be symbols, which are not compared.
+    if all(isinstance(side, int) for side in target) and source == target:
         return embedding
     tokens, grid = embedding[:, :num_tokens], embedding[:, num_tokens:]
     grid = grid.reshape(1, *source, -1).permute(0, 3, 1, 2)
