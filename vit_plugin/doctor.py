@@ -28,6 +28,9 @@ LIBRARIES = {
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
     'transformers': ('transformers',),
     'timm': ('timm',),
+    'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
+    'onnxscript': ('onnxscript',),
+    'openvino': ('openvino',),
 }
 REQUIRED = ('torch', 'mmengine')
 

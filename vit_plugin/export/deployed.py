@@ -1,4 +1,5 @@
 """Models that take pixels and give answers, as they are exported."""
+from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -17,23 +18,24 @@ class Deployed(nn.Module):
         model: A toolkit's model with its weights; it is copied.
     """
 
-    outputs: dict[str, str] = {}  # name -> what it is, for the metadata
+    outputs: Mapping[str, str]  # name -> what it is, for the metadata
     task = ''
     any_batch = True
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.pixels = Pixels(model.data_preprocessor)
         self.model: Any = exportable(model)
 
+
 class DeployedClassifier(Deployed):
     """(B, 3, H, W) -> the probabilities of the classes (B, num_classes)."""
 
-    outputs = {'scores': 'probability of each class, (batch, classes)'}
     task = 'classification'
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__(model)
+        self.outputs = {'scores': 'probability of each class, (batch, classes)'}
         kinds = names_of(self.model.head)
         self.is_multi_label = 'mmpretrain.MultiLabelClsHead' in kinds
 

@@ -13,6 +13,7 @@ from vit_plugin.errors import UserError
 
 from .deployed import Deployed
 
+DIMS = ('batch', 'channels', 'height', 'width')
 KEY = 'vit_plugin'  # of the metadata in a file
 
 Metadata = Mapping[str, Any]
@@ -26,12 +27,21 @@ def write_onnx(program: ExportedProgram, model: Deployed, metadata: Metadata, pa
     """
     try:
         exported = torch.onnx.export(program, dynamo=True, verbose=False, input_names=['image'],
-                                     output_names=list(model.outputs))
+                                     output_names=list(model.outputs),
+                                     dynamic_shapes=(dynamic_dims(program),))
     except torch.onnx.errors.OnnxExporterError as error:
         raise UserError(f'ONNX cannot express the model: {missing_operator(error)}') from error
     assert exported is not None
     exported.model.metadata_props[KEY] = json.dumps(metadata)
     exported.save(path)
+
+
+def dynamic_dims(program: ExportedProgram) -> dict[int, str]:
+    """Dimension -> name, of the dimensions of the image that are no numbers."""
+    user_input = program.graph_signature.user_inputs[0]
+    image = next(node for node in program.graph.nodes if node.name == user_input)
+    sides = image.meta['val'].shape
+    return {dim: DIMS[dim] for dim, side in enumerate(sides) if not isinstance(side, int)}
 
 
 def missing_operator(error: BaseException | None) -> str:
@@ -48,15 +58,21 @@ def missing_operator(error: BaseException | None) -> str:
 
 def write_openvino(program: ExportedProgram, model: Deployed, metadata: Metadata,
                    path: Path) -> None:
-    """Write OpenVINO's .xml with its .bin, from ONNX; weights stay in float32.
+    """Write OpenVINO's .xml with its .bin, by way of ONNX."""
+    onnx = path.with_suffix('.onnx')
+    write_onnx(program, model, metadata, onnx)
+    convert_onnx(onnx, metadata, path)
+    onnx.unlink()
+
+
+def convert_onnx(onnx: Path, metadata: Metadata, path: Path) -> None:
+    """Convert an ONNX file to OpenVINO's .xml and .bin; weights stay in float32.
 
     Raises:
-        UserError: OpenVINO or ONNX has no operator for a part of the model.
+        UserError: OpenVINO has no operator for a part of the model.
     """
     import openvino
 
-    onnx = path.with_suffix('.onnx')
-    write_onnx(program, model, metadata, onnx)
     try:
         converted = openvino.convert_model(onnx)
     except RuntimeError as error:
@@ -64,7 +80,6 @@ def write_openvino(program: ExportedProgram, model: Deployed, metadata: Metadata
         raise UserError(f'OpenVINO cannot express the model: {reason}') from error
     converted.set_rt_info(json.dumps(metadata), [KEY])
     openvino.save_model(converted, path, compress_to_fp16=False)
-    onnx.unlink()
 
 
 def write_pt2(program: ExportedProgram, model: Deployed, metadata: Metadata, path: Path) -> None:

@@ -29,7 +29,7 @@ def describe(cfg: Config, model: Deployed, checkpoint: str, classes: Sequence[st
     return dict(
         vit_plugin=__version__, torch=torch.__version__, mmengine=version('mmengine'),
         task=model.task, image=image, batch='any' if model.any_batch else 1,
-        size='any' if size is None else list(size), outputs=model.outputs,
+        size='any' if size is None else list(size), outputs=dict(model.outputs),
         classes=list(classes), done_inside=model.pixels.describe(),
         resize=resize_steps(cfg),
         config=Path(cfg.filename or '').name, checkpoint=Path(checkpoint).name,

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.ops import round_up
 
+from .sizes import rename_sizes
+
 
 class Pixels(nn.Module):
     """RGB pixels from 0 to 255 (B, 3, H, W) -> normalised and padded (B, 3, H', W').
@@ -43,7 +45,8 @@ class Pixels(nn.Module):
         self.pad_value = float(settings.get('pad_value', settings.get('pad_val', 0)) or 0)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = image if self.is_rgb else image.flip(1)
+        x = rename_sizes(image, (2, 3))
+        x = x if self.is_rgb else x.flip(1)
         if self.mean is not None and self.std is not None:
             x = (x - self.mean) / self.std
         if self.divisor == 1:

@@ -32,9 +32,9 @@ def make_program(model: Deployed, size: Sequence[int], fixed: bool = False) -> E
         UserError: a part of the model makes a size fixed that must not be, or depends on values.
     """
     image = 255 * torch.rand(2 if model.any_batch else 1, 3, *size)
-    dims = {0: Dim('batch')} if model.any_batch else {}
+    dims = {0: Dim.DYNAMIC} if model.any_batch else {}
     if not fixed:
-        dims |= {2: Dim('height'), 3: Dim('width')}
+        dims |= {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
     try:
         with torch.no_grad():
             return torch.export.export(model, (image,), dynamic_shapes=(dims,), strict=False)

@@ -11,7 +11,7 @@ from vit_plugin.errors import UserError
 from .answers import Answers, toolkit_answers
 from .runtimes import Run
 
-TOLERANCE = 1e-3  # of scores and logits, relative to the largest; the export itself is exact to 1e-5
+TOLERANCE = 1e-3  # of scores and logits, relative to the largest
 LABELS = 0.999  # share of pixels that must get the same label
 
 Size = tuple[int, int]

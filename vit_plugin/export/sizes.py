@@ -12,31 +12,39 @@ def exportable(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model).eval()
     for module in list(model.modules()):
         if isinstance(module, (PatchEmbed, PatchMerging)):
-            module.register_forward_hook(rename_sizes)
+            module.register_forward_hook(rename_map)
         for name, child in list(module.named_children()):
             if isinstance(child, nn.AdaptiveAvgPool2d):
                 setattr(module, name, AdaptivePool(child.output_size))
     return model
 
 
-def rename_sizes(module: nn.Module, args: tuple, x: Tensor) -> Tensor:
-    """(B, H, W, C) -> the same map, whose H and W are new symbols while a program is exported.
+def rename_map(module: nn.Module, args: tuple, x: Tensor) -> Tensor:
+    """(B, H, W, C) -> the same map after `rename_sizes`; a forward hook."""
+    return rename_sizes(x, (1, 2))
+
+
+def rename_sizes(x: Tensor, dims: tuple[int, int]) -> Tensor:
+    """The same tensor, whose ``dims`` are new symbols while a program is exported.
 
     torch.export writes every size as an expression of the image's. Those of Swin's stages nest
     roundings, and torch 2.13 reasons about them for minutes; about a plain symbol it has nothing
-    to reason.
+    to reason, and excludes no size.
     """
-    b, height, width, c = x.shape
-    if isinstance(height, int) and isinstance(width, int):
+    sizes = list(x.shape)
+    if all(isinstance(sizes[dim], int) for dim in dims):
         return x
-    return x.reshape(b, new_symbol(height), new_symbol(width), c)
+    for dim in dims:
+        sizes[dim] = new_symbol(sizes[dim])
+    # A copy, since whether another layout needs one would exclude maps of one patch.
+    return x.clone(memory_format=torch.contiguous_format).view(sizes)
 
 
 def new_symbol(length: int) -> int:
     """The length as if it came from data, of which the exporter knows that it is positive."""
-    symbol = int(torch.full((), length).item())
+    symbol = torch.full((), length).item()
     torch._check(symbol >= 1)
-    return symbol
+    return symbol  # type: ignore[return-value]  # int() would make it a number
 
 
 class AdaptivePool(nn.Module):
@@ -48,7 +56,7 @@ class AdaptivePool(nn.Module):
         size: h and w, or one number for both; None keeps the map's.
     """
 
-    def __init__(self, size: int | None | tuple[int | None, int | None]) -> None:
+    def __init__(self, size: int | tuple[int | None, int | None] | None) -> None:
         super().__init__()
         self.size = size if isinstance(size, tuple) else (size, size)
 

@@ -13,7 +13,7 @@ from vit_plugin.checkpoints import read_checkpoint
 from vit_plugin.checks.classes import classes_in
 from vit_plugin.checks.findings import raise_errors
 from vit_plugin.checks.weights import check_checkpoint_file, check_weights
-from vit_plugin.distillation.student import without_teachers
+from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import data_sets
 

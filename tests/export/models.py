@@ -1,0 +1,68 @@
+"""Small models of all tasks with weights that matter, as configs and checkpoints."""
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+NORM = dict(type='BN')
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+# Odd ones, smaller than a window, of one patch; the first is that of the export.
+SIZES = [(48, 64), (64, 48), (49, 63), (33, 97), (7, 9), (1, 1), (3, 80), (80, 5), (65, 65),
+         (31, 32), (96, 40), (47, 50)]
+
+
+def swin(**kwargs: Any) -> dict[str, Any]:
+    """A Swin of two stages, the first with a shifted block."""
+    return dict(type='vit_plugin.SwinTransformer', window_size=4, drop_path_rate=0.,
+                arch=dict(embed_dims=8, depths=(2, 1), num_heads=(1, 2)), **kwargs)
+
+
+def classifier(backbone: dict[str, Any], head: dict[str, Any]) -> Config:
+    return Config(dict(default_scope='mmpretrain', model=dict(
+        type='ImageClassifier', backbone=backbone, head=head,
+        data_preprocessor=dict(mean=MEAN, std=STD, to_rgb=True))))
+
+
+def deit_classifier() -> Config:
+    arch = dict(embed_dims=8, num_layers=2, num_heads=2, feedforward_channels=16)
+    return classifier(
+        dict(type='vit_plugin.DistilledDeiT', arch=arch, img_size=48, patch_size=16,
+             out_type='cls_token'),
+        dict(type='vit_plugin.DistilledDeiTHead', num_classes=3, in_channels=8))
+
+
+def segmentor() -> Config:
+    return Config(dict(default_scope='mmseg', model=dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(type='SegDataPreProcessor', mean=MEAN, std=STD, bgr_to_rgb=False,
+                               size=(48, 64)),
+        backbone=swin(out_indices=(0, 1)),
+        decode_head=dict(type='UPerHead', in_channels=[8, 16], in_index=[0, 1], channels=8,
+                         num_classes=3, pool_scales=(1, 2, 3), norm_cfg=NORM,
+                         align_corners=False),
+        test_cfg=dict(mode='whole'))))
+
+
+def build(cfg: Config) -> Any:
+    """The config's model with random weights, all of which matter."""
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model).eval()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+def checkpoint(model: Any, path: Path) -> str:
+    """The model's weights, and the names of three classes, as a file."""
+    classes = ('cat', 'dog', 'owl')
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))),
+               path)
+    return str(path)
