@@ -22,6 +22,7 @@ SWIN = dict(embed_dims=4, depths=(1, 2, 1, 1), num_heads=(1, 2, 2, 2))
 VIT_ARCH = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32)
 FORMS = [
     (from_mmpretrain.swin_transformer, mmpretrain.models.SwinTransformer),
+    (from_mmpretrain.swin_transformer_v2, mmpretrain.models.SwinTransformerV2),
     (from_mmpretrain.vision_transformer, mmpretrain.models.VisionTransformer),
     (from_mmdet.swin_transformer, mmdet.models.SwinTransformer),
     (from_mmdet.swin_transformer, mmseg.models.backbones.SwinTransformer),

@@ -109,7 +109,8 @@ def test_compile(backbone: Case) -> None:
     model = backbone.build(out_indices=(0, 1)).eval()
     counter = CompileCounterWithBackend('eager')
     compiled = torch.compile(model, fullgraph=True, dynamic=True, backend=counter)
-    sizes = [(64, 72), (63, 77), (96, 130), (224, 224), (225, 230)]
+    # maps of one row of windows, 8 or less, would be compiled apart
+    sizes = [(72, 80), (71, 77), (96, 130), (224, 224), (225, 230)]
     # torch 2.4 compiles for each size, minutes long
     for size in sizes[:2] if torch.__version__ < '2.5' else sizes:
         with torch.no_grad():
@@ -127,4 +128,5 @@ def test_compile_training(backbone: Case) -> None:
 
 
 def test_classes_are_found() -> None:
-    assert {'DeiT', 'DistilledDeiT', 'SwinTransformer'} <= {c.cls.__name__ for c in CLASSES}
+    names = {case.cls.__name__ for case in CLASSES}
+    assert {'DeiT', 'DistilledDeiT', 'SwinTransformer', 'SwinTransformerV2'} <= names

@@ -3,10 +3,12 @@ from .deit import DeiT
 from .distilled_deit import DistilledDeiT
 from .stock import mmdet, mmpretrain, mmseg, register
 from .swin import SwinTransformer
+from .swin_v2 import SwinTransformerV2
 
-__all__ = ['DeiT', 'DistilledDeiT', 'SwinTransformer']
+__all__ = ['DeiT', 'DistilledDeiT', 'SwinTransformer', 'SwinTransformerV2']
 
 register(SwinTransformer, mmpretrain=mmpretrain.swin_transformer, mmdet=mmdet.swin_transformer,
          mmseg=mmdet.swin_transformer, mmrotate=mmdet.swin_transformer)
+register(SwinTransformerV2, mmpretrain=mmpretrain.swin_transformer_v2)
 register(DeiT, mmpretrain=mmpretrain.vision_transformer, mmseg=mmseg.vision_transformer)
 register(DistilledDeiT, mmpretrain=mmpretrain.vision_transformer)

@@ -13,7 +13,7 @@ DEIT: dict[str, Config] = {
 }
 DEIT |= {f'deit-{name}': sizes for name, sizes in DEIT.items()}  # mmpretrain's names for them
 
-# Swin, section 3.3 ("Architecture Variants").
+# Swin, section 3.3 ("Architecture Variants"), and Swin V2, section 3.5.
 SWIN: dict[str, Config] = {
     'tiny':  dict(embed_dims=96,  depths=(2, 2, 6, 2),  num_heads=(3, 6, 12, 24)),
     'small': dict(embed_dims=96,  depths=(2, 2, 18, 2), num_heads=(3, 6, 12, 24)),

@@ -72,6 +72,10 @@ class SwinStage(nn.Module):
             x = run_block(block, x, self.with_cp)
         return x
 
+    def merge(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, ceil(H/2), ceil(W/2), 2C), what the next stage takes."""
+        return x if self.downsample is None else run_block(self.downsample, x)
+
 
 class SwinTransformer(Backbone):
     """(B, 3, H, W) -> (B, C_i, ceil(H/s_i), ceil(W/s_i)) for each of ``out_indices``.
@@ -114,7 +118,10 @@ class SwinTransformer(Backbone):
     """
 
     stages: Sequence[SwinStage]
-    attention: type[WindowAttention] = WindowAttention  # a subclass may have another
+    # A subclass may have others.
+    attention: type[WindowAttention] = WindowAttention
+    block: type[SwinBlock] = SwinBlock
+    merges_after = True  # the merging is at the end of a stage
     num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
@@ -139,7 +146,7 @@ class SwinTransformer(Backbone):
         check_frozen_stages(frozen_stages, len(depths))
         self.num_features = [dims * 2**i for i in range(len(depths))]
         self.in_channels = in_channels
-        self.window_size = pair('window_size', window_size)
+        self.window_sizes = self.resolve_windows(window_size, len(depths))
         self.out_indices = resolve_indices('out_indices', out_indices, len(depths))
         self.pad_small_map = pad_small_map
         self.frozen_stages = frozen_stages
@@ -166,32 +173,50 @@ class SwinTransformer(Backbone):
                 nn.init.trunc_normal_(parameter, std=0.02)
         self.freeze()
 
+    def resolve_windows(self, window_size: object, depth: int) -> list[tuple[int, int]]:
+        """The window of each stage."""
+        return depth * [pair('window_size', window_size)]
+
+    @property
+    def window_size(self) -> tuple[int, int]:
+        """The window of the first stage."""
+        return self.window_sizes[0]
+
     def build_stages(self, depths: Sequence[int], heads: Sequence[int], drop_path_rate: float
                      ) -> list[SwinStage]:
-        """The stages up to the last of ``out_indices``, each but that with a merging at its end."""
+        """The stages up to the last of ``out_indices``."""
         drop_paths = rising_rates(drop_path_rate, sum(depths))
-        last = self.out_indices[-1]
         stages = []
-        for i, channels in enumerate(self.num_features[:last + 1]):
+        for i in range(self.out_indices[-1] + 1):
             first = sum(depths[:i])
             rates = drop_paths[first:first + depths[i]]
-            blocks = [self.build_block(channels, heads[i], j, rate) for j, rate in enumerate(rates)]
-            merging = PatchMerging(channels, self.variant.norm_of_patches) if i < last else None
-            stages.append(SwinStage(blocks, merging, self.with_cp))
+            blocks = [self.build_block(i, j, heads[i], rate) for j, rate in enumerate(rates)]
+            stages.append(self.build_stage(i, blocks))
         return stages
 
-    def build_block(self, channels: int, num_heads: int, index: int, drop_path: float
-                    ) -> nn.Module:
+    def build_stage(self, stage: int, blocks: Iterable[nn.Module]) -> SwinStage:
+        """A stage with a patch merging at its end, unless it is the last."""
+        merging = None
+        if stage < self.out_indices[-1]:
+            merging = PatchMerging(self.num_features[stage], self.variant.norm_of_patches)
+        return SwinStage(blocks, merging, self.with_cp)
+
+    def build_block(self, stage: int, index: int, num_heads: int, drop_path: float) -> nn.Module:
         """A block of a stage; those of odd index are shifted by half a window."""
-        variant, window = self.variant, self.window_size
-        w_msa = self.attention(channels, num_heads, window, variant.qkv_bias,
-                               variant.qk_scale or None, variant.attn_drop_rate,
-                               variant.proj_drop_rate)
-        shift = (window[0] // 2, window[1] // 2) if index % 2 else (0, 0)
+        variant, channels = self.variant, self.num_features[stage]
+        w_msa = self.build_attention(stage, num_heads)
+        shift = (w_msa.window[0] // 2, w_msa.window[1] // 2) if index % 2 else (0, 0)
         attn = ShiftedWindowAttention(w_msa, shift, self.pad_small_map)
         ffn = FeedForward(channels, int(variant.mlp_ratio * channels), variant.ffn_drop_rate,
                           activation=ACTIVATIONS[variant.act])
-        return SwinBlock(channels, attn, ffn, drop_path, variant.norm)
+        return self.block(channels, attn, ffn, drop_path, variant.norm)
+
+    def build_attention(self, stage: int, num_heads: int) -> WindowAttention:
+        """The attention in windows of a block."""
+        variant = self.variant
+        return self.attention(self.num_features[stage], num_heads, self.window_sizes[stage],
+                              variant.qkv_bias, variant.qk_scale or None, variant.attn_drop_rate,
+                              variant.proj_drop_rate)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> a tuple with one map for each of ``out_indices``."""
@@ -210,8 +235,7 @@ class SwinTransformer(Backbone):
                 # Norms get and give (B, H*W, C), as in the toolkits, whose tools hook them.
                 out = getattr(self, f'norm{i}')(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
                 outs.append(out.permute(0, 3, 1, 2).contiguous())
-            if stage.downsample is not None:
-                x = run_block(stage.downsample, x)
+            x = stage.merge(x)
         return tuple(outs)
 
     def frozen_parts(self) -> Iterable[nn.Module | nn.Parameter]:
@@ -238,7 +262,7 @@ class SwinTransformer(Backbone):
             return num_depths - 1, num_depths
         if name.startswith('stages.'):
             _, stage, part, block, *_ = name.split('.')
-            before = sum(depths[:int(stage)])
-            last = part == 'downsample'
-            return (before + (depths[int(stage)] if last else int(block) + 1)), num_depths
+            if part == 'downsample':
+                return sum(depths[:int(stage) + self.merges_after]), num_depths
+            return sum(depths[:int(stage)]) + int(block) + 1, num_depths
         return 0, num_depths

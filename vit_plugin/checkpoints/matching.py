@@ -16,8 +16,8 @@ from .resizing import Size, find_window, fit_channels, fit_position, lacks_token
 
 # What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens, poolers and
 # decoders, norms of outputs nobody asks for.
-EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_position_index)$|(cls|dist|mask)_token$|'
-                      r'pooler\.|norm\d+\.|ln[12]\.|decoder(_\w+)?(\.|$)')
+EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_(position_index|coords_table))$|'
+                      r'(cls|dist|mask)_token$|pooler\.|norm\d+\.|ln[12]\.|decoder(_\w+)?(\.|$)')
 # What layers that only a checkpoint has tell of its model.
 FOREIGN = {
     r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
@@ -125,7 +125,7 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
          result: Match, source_grid: Size | None) -> None:
     """Take each weight of the backbone that fits, and note those that do not, with the reasons."""
     for name, target in own.items():
-        if name.endswith('relative_position_index'):
+        if name.endswith(('relative_position_index', 'relative_coords_table')):
             result.weights[name] = target
         elif name in source:
             value = fit(name, source, target, backbone, result, source_grid)

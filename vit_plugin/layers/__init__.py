@@ -1,7 +1,8 @@
 """Building blocks in plain torch, one idea per file: modules that own weights and call ops."""
 from .activation import ACTIVATIONS, QuickGELU
 from .attention import Attention
-from .blocks import SwinBlock, TransformerBlock, run_block
+from .blocks import SwinBlock, SwinBlockV2, TransformerBlock, run_block
+from .cosine_attention import CosineWindowAttention
 from .feed_forward import FeedForward
 from .patch_embed import PatchEmbed
 from .patch_merging import PatchMerging
@@ -10,7 +11,7 @@ from .residual import DropPath, LayerScale
 from .window_attention import ShiftedWindowAttention, WindowAttention
 
 __all__ = [
-    'ACTIVATIONS', 'Attention', 'DropPath', 'FeedForward', 'LayerScale',
+    'ACTIVATIONS', 'Attention', 'CosineWindowAttention', 'DropPath', 'FeedForward', 'LayerScale',
     'PatchEmbed', 'PatchMerging', 'QuickGELU', 'ShiftedWindowAttention', 'SwinBlock',
-    'TransformerBlock', 'WindowAttention', 'resize_position', 'run_block',
+    'SwinBlockV2', 'TransformerBlock', 'WindowAttention', 'resize_position', 'run_block',
 ]

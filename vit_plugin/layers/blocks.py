@@ -1,6 +1,7 @@
 """Transformer blocks: two residual lines each, and how they are run."""
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +67,24 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x)))
         x = x + self.drop_path(self.ffn(self.norm2(x)))
+        return x
+
+
+class SwinBlockV2(SwinBlock):
+    """(B, H, W, C) -> (B, H, W, C), a block of a map with its norms after attention and MLP.
+
+    Swin V2, section 3.2. ``norm3``, after the block, is a norm in every sixth block of Swin V2-H
+    and -G, and nothing else in all others.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.norm3: nn.Module = nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.drop_path(self.norm1(self.attn(x)))
+        x = x + self.drop_path(self.norm2(self.ffn(x)))
+        x = self.norm3(x)
         return x
 
 

@@ -1,13 +1,11 @@
 """Swin's attention in (shifted) windows with a relative position bias."""
 from collections.abc import Callable, MutableMapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from vit_plugin import ops
-
-INDEX = 'relative_position_index'
 
 
 def relative_position_index(window: tuple[int, int]) -> Tensor:
@@ -32,6 +30,7 @@ class WindowAttention(nn.Module):
     Swins, but no buffer: nothing that moves, averages or loads buffers can change it.
     """
 
+    derived: ClassVar[tuple[str, ...]] = ('relative_position_index',)  # what is stored likewise
     relative_position_index: Tensor
 
     def __init__(self, embed_dims: int, num_heads: int, window: tuple[int, int],
@@ -41,9 +40,8 @@ class WindowAttention(nn.Module):
         self.window = window
         self.num_heads = num_heads
         self.scale = qk_scale
-        num_offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
-        self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, num_heads))
-        self._set_index()
+        self.build_bias()
+        self.set_derived()
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims, bias=qkv_bias)
         self.proj = nn.Linear(embed_dims, embed_dims)
         self.attn_drop = nn.Dropout(attn_drop_rate)
@@ -55,7 +53,7 @@ class WindowAttention(nn.Module):
         if self.training and len(x) == 0:
             # Without a batch the attention gives the bias no gradient, which DDP would wait for.
             x = x + 0 * bias.sum()
-        # A layer of torch's may be computed without a call, a method of a subclass may not.
+        # A layer of torch's may be computed without a call, a method of a subclass is called.
         overridden = type(self).project is not WindowAttention.project
         project = self.project if overridden else self.qkv
         attend = ops.choose(ops.window_attention, x, project, self.proj, drop=self.attn_drop)
@@ -68,25 +66,36 @@ class WindowAttention(nn.Module):
         x = self.qkv(x)
         return x
 
+    def build_bias(self) -> None:
+        """Make the parameters of the relative position bias."""
+        num_offsets = (2 * self.window[0] - 1) * (2 * self.window[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(num_offsets, self.num_heads))
+
     def bias(self) -> Tensor:
         """The relative position bias (heads, N, N)."""
         table = self.relative_position_bias_table
         return table[self.relative_position_index.to(table.device)].permute(2, 0, 1)
 
-    def _set_index(self) -> None:
-        device = self.relative_position_bias_table.device
-        index = relative_position_index(self.window)
-        self.relative_position_index = index if device.type == 'meta' else index.to(device)
+    def derive(self) -> dict[str, Tensor]:
+        """What follows from the window, on the CPU, by its names in the state dict."""
+        return {'relative_position_index': relative_position_index(self.window)}
+
+    def set_derived(self) -> None:
+        """Have what follows from the window on the parameters' device; on the CPU for 'meta'."""
+        device = next(self.parameters()).device
+        for name, value in self.derive().items():
+            setattr(self, name, value if device.type == 'meta' else value.to(device))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> 'WindowAttention':
         super()._apply(fn, recurse)
-        self._set_index()
+        self.set_derived()
         return self
 
     def _save_to_state_dict(self, destination: MutableMapping[str, Any], prefix: str,
                             keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        destination[prefix + INDEX] = self.relative_position_index.clone()
+        for name in self.derived:
+            destination[prefix + name] = getattr(self, name).clone()
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str,
                               local_metadata: dict[str, Any],
@@ -94,9 +103,9 @@ class WindowAttention(nn.Module):
                               error_msgs: list[str]) -> None:
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys,
                                       unexpected_keys, error_msgs)
-        if prefix + INDEX in unexpected_keys:
-            unexpected_keys.remove(prefix + INDEX)
-        self._set_index()
+        derived = [prefix + name for name in self.derived]
+        unexpected_keys[:] = [key for key in unexpected_keys if key not in derived]
+        self.set_derived()
 
 
 class ShiftedWindowAttention(nn.Module):

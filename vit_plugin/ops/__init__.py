@@ -4,6 +4,7 @@
 
     attention.py   attention, window_attention ─┐
     mlp.py         mlp ─────────────────────────┤ contracts, each with its reference
+    position_bias.py   position_bias ───────────┤
     recompute.py   saving ──────────────────────┘
     choice.py      choose: the reference, or a back-end that equals it; the only place that decides
     backends.py    backend: which of them may be taken
@@ -13,8 +14,9 @@ A layer asks once a call: ``ops.choose(ops.mlp, x, ...)(x, ...)``.
 """
 from .attention import attention, window_attention
 from .backends import BACKENDS, backend
-from .choice import choose
+from .choice import calls, choose
 from .mlp import mlp
+from .position_bias import position_bias
 from .recompute import saving
 from .windows import (
     Shift,
@@ -30,7 +32,7 @@ from .windows import (
 )
 
 __all__ = [
-    'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'choose', 'crop', 'is_exporting', 'mlp',
-    'pad_to_windows', 'roll', 'round_up', 'saving', 'shift_mask', 'window_attention',
-    'window_partition', 'window_reverse',
+    'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'calls', 'choose', 'crop', 'is_exporting',
+    'mlp', 'pad_to_windows', 'position_bias', 'roll', 'round_up', 'saving', 'shift_mask',
+    'window_attention', 'window_partition', 'window_reverse',
 ]

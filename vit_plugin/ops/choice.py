@@ -7,6 +7,7 @@ the reference.
 import os
 from collections.abc import Callable
 from functools import partial
+from types import MethodType
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -27,7 +28,9 @@ from .attention import (
 )
 from .cpu import attention as cpu_attention
 from .cpu import mlp as cpu_mlp
+from .cpu import position_bias as cpu_position_bias
 from .mlp import mlp
+from .position_bias import position_bias
 from .recompute import saving
 from .windows import is_exporting
 
@@ -66,6 +69,11 @@ class Call(NamedTuple):
         """True if the layers are those of a `FeedForward` as it built them."""
         return self.plain and self.kinds == MLP
 
+    @property
+    def plain_linears(self) -> bool:
+        """True if the layers are linear ones as torch has them, and no methods around these."""
+        return self.plain and set(self.kinds) == {nn.Linear}
+
 
 class Backend(NamedTuple):
     """A way to compute an operator, with the same arguments and results.
@@ -98,7 +106,7 @@ TABLE: dict[Callable[..., Any], tuple[Backend, ...]] = {
     window_attention: (
         Backend('cpu', lambda call: call.mode == 'inference' and call.on_cpu and call.plain,
                 cpu_attention.window_attention),
-        Backend('cpu', lambda call: call.mode == 'compiled' and call.on_cpu and call.plain,
+        Backend('cpu', lambda call: call.mode == 'compiled' and call.on_cpu and call.plain_linears,
                 cpu_attention.compiled_window_attention),
         Backend('cpu', lambda call: call.mode in EAGER and call.on_cpu and call.idle,
                 partial(window_attention, attend=cpu_attention.attend)),
@@ -116,6 +124,10 @@ TABLE: dict[Callable[..., Any], tuple[Backend, ...]] = {
                 cpu_mlp.mlp),
         Backend('cpu', lambda call: call.mode == 'compiled' and call.on_cpu and call.plain_mlp,
                 cpu_mlp.compiled_mlp),
+    ),
+    position_bias: (
+        Backend('cpu', lambda call: call.mode == 'inference' and call.on_cpu and call.plain
+                and not torch.is_autocast_enabled('cpu'), cpu_position_bias.position_bias),
     ),
     saving: (
         Backend('recompute', lambda call: call.mode == 'training' and not has_saving_hooks(),
@@ -169,7 +181,7 @@ def mode_of(x: Tensor) -> str:
 
 
 # As torch defines them, to notice when somebody patches a class.
-KINDS: tuple[Any, ...] = (nn.Linear, nn.LayerNorm, nn.GELU, nn.Dropout, nn.Sequential)
+KINDS: tuple[Any, ...] = (nn.Linear, nn.LayerNorm, nn.GELU, nn.ReLU, nn.Dropout, nn.Sequential)
 FORWARDS = {kind: kind.forward for kind in KINDS}
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 GLOBAL_HOOKS = tuple(getattr(torch_module, f'_global{hooks}') for hooks in HOOKS)
@@ -179,9 +191,13 @@ def is_plain(layer: Any) -> bool:
     """True if computing a layer of torch without calling it is unobservable.
 
     So there is no hook, no subclass, no patched ``forward``, no weight that is more than a
-    parameter (an adapter's, a quantised one), and no dropout at work.
+    parameter (an adapter's, a quantised one), and no dropout at work. A method is plain if the
+    layers named by `calls` are; one of a subclass that overrides it has no such names.
     """
     kind = type(layer)
+    if kind is MethodType:
+        names = CALLS.get(layer.__func__, ())
+        return bool(names) and all(is_plain(getattr(layer.__self__, name)) for name in names)
     return (kind in FORWARDS and kind.forward is FORWARDS[kind]
             and 'forward' not in layer.__dict__  # torch 2.4 does not compile vars()
             and not any(getattr(layer, hooks) for hooks in HOOKS)
@@ -189,6 +205,25 @@ def is_plain(layer: Any) -> bool:
             and all(p is None or type(p) is nn.Parameter for p in layer._parameters.values())
             and not (kind is nn.Dropout and layer.training and layer.p)
             and not (kind is nn.GELU and layer.approximate != 'none'))
+
+
+# Method -> the names of the layers that it calls.
+CALLS: dict[Any, tuple[str, ...]] = {}
+
+
+def calls(*names: str) -> Callable[[Operator], Operator]:
+    """Mark a method of a layer that computes each token by itself, calling layers of torch.
+
+    Operators may then call it for some tokens at a time, if these layers are plain.
+
+    Args:
+        names: Attributes of ``self`` that are the layers.
+    """
+    def mark(method: Operator) -> Operator:
+        CALLS[method] = names
+        return method
+
+    return mark
 
 
 def has_saving_hooks() -> bool:

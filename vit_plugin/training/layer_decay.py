@@ -10,7 +10,8 @@ from vit_plugin.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # Last parts of the names of what is never decayed, beside norms and biases.
 UNDECAYED = ('cls_token', 'dist_token', 'pos_embed', 'absolute_pos_embed',
-             'relative_position_bias_table', 'gamma1.weight', 'gamma2.weight')
+             'relative_position_bias_table', 'gamma1.weight', 'gamma2.weight', 'logit_scale',
+             'q_bias', 'v_bias', 'cpb_mlp.0.weight', 'cpb_mlp.2.weight')
 
 # What paramwise_cfg may hold: the rate, and what mmengine reads.
 KEYS = ('layer_decay_rate', 'custom_keys', 'norm_decay_mult', 'bias_decay_mult', 'flat_decay_mult',
@@ -50,8 +51,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     0.75 and its head at 1 times ``lr``.
 
     Weight decay is 0 for class and distillation tokens, positions, relative position bias tables,
-    LayerScale, norms and biases, where the optimizer's config has a ``weight_decay``. Frozen
-    parameters are left out. Parameters with equal settings share a group.
+    LayerScale, norms, biases, and Swin V2's logit scales and bias MLPs, where the optimizer's
+    config has a ``weight_decay``. Frozen parameters are left out. Parameters with equal settings
+    share a group.
 
     Args:
         optim_wrapper_cfg: mmengine's; its optimizer needs ``lr``.

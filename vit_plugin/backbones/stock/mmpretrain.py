@@ -1,4 +1,5 @@
-"""mmpretrain's ``SwinTransformer``, ``VisionTransformer`` and ``DistilledVisionTransformer``."""
+"""mmpretrain's ``SwinTransformer``, ``SwinTransformerV2``, ``VisionTransformer`` and
+``DistilledVisionTransformer``."""
 import logging
 from collections.abc import Sequence
 
@@ -11,6 +12,13 @@ from .values import GELU, LN, activation, flatten, norm_eps, refuse
 LN6 = dict(type='LN', eps=1e-6)
 
 SWIN_ARCHS = dict(t='tiny', s='small', b='base', l='large')
+
+# swin_transformer_v2.py; the others are equal to Swin's.
+GIANT: Config = dict(embed_dims=512, depths=(2, 2, 42, 4), num_heads=(16, 32, 64, 128),
+                     extra_norm_every_n_blocks=6)
+HUGE: Config = dict(embed_dims=352, depths=(2, 2, 18, 2), num_heads=(8, 16, 32, 64),
+                    extra_norm_every_n_blocks=6)
+SWIN_V2_ARCHS = dict(h=HUGE, huge=HUGE, g=GIANT, giant=GIANT)
 
 # Which of the settings of Swin's stages act, and the name each has here.
 STAGE = {
@@ -27,6 +35,11 @@ STAGE = {
     'stage_cfgs.block_cfgs.attn_cfgs.proj_drop': 'proj_drop_rate',
     'stage_cfgs.block_cfgs.ffn_cfgs.ffn_drop': 'ffn_drop_rate',
     'stage_cfgs.block_cfgs.ffn_cfgs.act_cfg': 'act_cfg',
+}
+
+STAGE_V2 = {path: name for path, name in STAGE.items() if name != 'qk_scale'} | {
+    'stage_cfgs.pretrained_window_size': 'pretrained_window_sizes',
+    'stage_cfgs.block_cfgs.pretrained_window_size': 'pretrained_window_sizes',
 }
 
 
@@ -60,25 +73,81 @@ def swin_transformer(arch: Arch = 'tiny',
     if out_after_downsample:
         refuse('out_after_downsample', out_after_downsample,
                'outputs are taken before the patch merging')
-    if patch_cfg:
-        refuse('patch_cfg', patch_cfg, 'patches are those of patch_size, with a norm')
     if isinstance(arch, str):
         arch = SWIN_ARCHS.get(arch.lower(), arch.lower())
     depth = len(resolve_arch(arch, SWIN)['depths'])
-    if not -1 <= frozen_stages < depth:
-        refuse('frozen_stages', frozen_stages, f'it must be in -1 ... {depth - 1}')
     whole = dict(window_size=window_size, with_cp=with_cp, pad_small_map=pad_small_map)
-    blocks = flatten('stage_cfgs', stage_cfgs, STAGE)
-    whole.update((name, blocks.pop(name)) for name in whole if name in blocks)
-    if 'act_cfg' in blocks:
-        blocks['act'] = activation('stage_cfgs.block_cfgs.ffn_cfgs.act_cfg', blocks.pop('act_cfg'))
     return dict(
         arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
         out_indices=out_indices, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
-        use_abs_pos_embed=use_abs_pos_embed, init_cfg=init_cfg, **whole,
-        frozen_stages=-1 if frozen_stages < 0 else frozen_stages + 1,
-        variant=dict(interpolate_mode=interpolate_mode, out_norm_eps=norm_eps('norm_cfg', norm_cfg),
-                     **blocks))
+        use_abs_pos_embed=use_abs_pos_embed, init_cfg=init_cfg,
+        **swin_settings(whole, stage_cfgs, STAGE, patch_cfg, frozen_stages, depth,
+                        interpolate_mode, norm_cfg))
+
+
+def swin_settings(whole: Config, stage_cfgs: object, known: dict[str, str], patch_cfg: object,
+                  frozen_stages: int, depth: int, interpolate_mode: str, norm_cfg: Config | None
+                  ) -> Config:
+    """What mmpretrain's two Swins have in common; arguments not listed are theirs.
+
+    Args:
+        whole: Settings of the whole model that ``stage_cfgs`` overrides.
+        known: Which of ``stage_cfgs`` act, and the name each has here.
+        depth: Number of stages.
+    """
+    if patch_cfg:
+        refuse('patch_cfg', patch_cfg, 'patches are those of patch_size, with a norm')
+    if not -1 <= frozen_stages < depth:
+        refuse('frozen_stages', frozen_stages, f'it must be in -1 ... {depth - 1}')
+    blocks = flatten('stage_cfgs', stage_cfgs, known)
+    whole = whole | {name: blocks.pop(name) for name in whole if name in blocks}
+    if 'act_cfg' in blocks:
+        blocks['act'] = activation('stage_cfgs.block_cfgs.ffn_cfgs.act_cfg', blocks.pop('act_cfg'))
+    variant = dict(interpolate_mode=interpolate_mode, out_norm_eps=norm_eps('norm_cfg', norm_cfg),
+                   **blocks)
+    frozen_stages = -1 if frozen_stages < 0 else frozen_stages + 1
+    return dict(whole, frozen_stages=frozen_stages, variant=variant)
+
+
+def swin_transformer_v2(arch: Arch = 'tiny',
+                        img_size: int | Sequence[int] = 256,
+                        patch_size: int | Sequence[int] = 4,
+                        in_channels: int = 3,
+                        window_size: int | Sequence[int] = 8,
+                        drop_rate: float = 0.,
+                        drop_path_rate: float = 0.1,
+                        out_indices: Sequence[int] = (3,),
+                        use_abs_pos_embed: bool = False,
+                        interpolate_mode: str = 'bicubic',
+                        with_cp: bool = False,
+                        frozen_stages: int = -1,
+                        norm_eval: bool = False,
+                        pad_small_map: bool = False,
+                        norm_cfg: Config | None = LN,
+                        stage_cfgs: Config | Sequence[Config] = {},  # noqa: B006, theirs
+                        patch_cfg: Config = {},  # noqa: B006
+                        pretrained_window_sizes: Sequence[int] = (0, 0, 0, 0),
+                        init_cfg: InitCfg = None) -> Config:
+    """Arguments of `vit_plugin.backbones.SwinTransformerV2` for those of mmpretrain's.
+
+    ``frozen_stages`` and ``norm_eval`` are as in `swin_transformer`. Stochastic depth acts after
+    the norms here, before them there.
+
+    Raises:
+        UserError: an argument has a value that the architecture has no place for.
+    """
+    if isinstance(arch, str):
+        name = arch.lower()
+        arch = SWIN_V2_ARCHS.get(name) or SWIN_ARCHS.get(name, name)
+    depths = (resolve_arch(arch, SWIN) if isinstance(arch, str) else arch)['depths']
+    whole = dict(window_size=window_size, pretrained_window_sizes=pretrained_window_sizes,
+                 with_cp=with_cp, pad_small_map=pad_small_map)
+    return dict(
+        arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
+        out_indices=out_indices, drop_rate=drop_rate, drop_path_rate=drop_path_rate,
+        use_abs_pos_embed=use_abs_pos_embed, init_cfg=init_cfg,
+        **swin_settings(whole, stage_cfgs, STAGE_V2, patch_cfg, frozen_stages,
+                        len(depths), interpolate_mode, norm_cfg))
 
 
 def vit(embed_dims: int, num_layers: int, num_heads: int, feedforward_channels: int) -> Config:
