@@ -93,8 +93,9 @@ def test_index_is_kept_until_the_shard_changes(shards: Path, monkeypatch: pytest
         add(tar, 'more.jpg', b'image')
         add(tar, 'more.cls', b'1')
     assert len(TarImages('images-*.tar', str(shards))) == 9
-    (shards / 'images-0.tar.index.json').write_text('{')
-    assert len(TarImages('images-*.tar', str(shards))) == 9
+    for damaged in ('{', '[]', 'null', '{"stamp": []}'):
+        (shards / 'images-0.tar.index.json').write_text(damaged)
+        assert len(TarImages('images-*.tar', str(shards))) == 9
 
 
 def test_shard_sampler_deals_shards(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:

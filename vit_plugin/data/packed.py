@@ -57,8 +57,8 @@ class PackedImages(BaseDataset):
 class TarImages(PackedImages):
     """Images in tar shards, in the format of webdataset: ``<key>.jpg`` beside ``<key>.cls``.
 
-    A label is a number, or a name of ``classes``. Keys differ within a shard; several shards may
-    have the same. Where each image lies in its shard is found once and kept beside it, in
+    A label is a number, or a name of ``classes``. Keys may have dots and differ within a shard;
+    several shards may have the same. Where each image lies in its shard is found once and kept beside it, in
     ``<shard>.index.json``. On a file system that is slow at random, use `ShardSampler`.
 
     Args:
@@ -79,6 +79,10 @@ class TarImages(PackedImages):
                         if not path.endswith(INDEX)}
             if not matching:
                 raise FileNotFoundError(f"no shards match '{os.path.join(data_root, pattern)}'")
+            odd = sorted(path for path in matching if not os.path.isfile(path))
+            if odd:
+                raise UserError(f"'{odd[0]}' matches '{pattern}', but is no file: TarImages reads "
+                                'plain tar files')
             found |= matching
         if not found:
             raise UserError('TarImages has no shards: shards=[] should be one pattern, or several')
