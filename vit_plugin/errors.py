@@ -17,9 +17,8 @@ def shorten(names: Iterable[str], count: int = 5, separator: str = ', ') -> str:
     return separator.join(names[:count]) + more
 
 
-def count_passed_over(files: list[str], broken: list[str]) -> str:
-    """How many files and broken links are not read, and which."""
-    names = [*files, *(f'{link} (broken link)' for link in broken)]
+def count_passed_over(names: list[str]) -> str:
+    """Count and names of the files that are not read."""
     count = f'{len(names)} files are' if len(names) > 1 else '1 file is'
     return f'{count} passed over: {shorten(names)}'
 

@@ -1,4 +1,5 @@
 """Files that are read and written."""
+import errno
 import os
 import shutil
 import socket
@@ -18,27 +19,47 @@ class Listing(NamedTuple):
     """Paths below a folder, relative to it."""
 
     files: list[str]
-    broken: list[str]  # links that lead nowhere
+    odd: list[str]  # links that lead nowhere or in a circle, pipes, devices, with what they are
     hidden: list[str]  # folders whose names begin with a dot; what is in them is not listed
 
 
 def list_files(folder: str | Path) -> Listing:
     """All that is below a folder, but for files whose names begin with a dot."""
     found = Listing([], [], [])
-    places = ['']
+    places: list[tuple[str, tuple[os.stat_result, ...]]] = [('', ())]  # with the folders above
     while places:
-        place = places.pop()
-        with os.scandir(os.path.join(folder, place)) as entries:  # asks the disk for links alone
+        place, above = places.pop()
+        here = os.stat(os.path.join(folder, place))
+        if any(os.path.samestat(here, other) for other in above):
+            found.odd.append(f'{place} (link in a circle)')
+            continue
+        with os.scandir(os.path.join(folder, place)) as entries:
             for entry in entries:
-                path = os.path.join(place, entry.name)
-                if entry.is_dir():
-                    (found.hidden if entry.name.startswith('.') else places).append(path)
-                elif not entry.name.startswith('.'):
-                    if entry.is_file():
-                        found.files.append(path)
-                    elif entry.is_symlink():
-                        found.broken.append(path)
+                path, is_hidden = os.path.join(place, entry.name), entry.name.startswith('.')
+                kind = kind_of(entry)
+                if kind == 'folder' and is_hidden:
+                    found.hidden.append(path)
+                elif kind == 'folder':
+                    places.append((path, (*above, here)))
+                elif kind == 'file' and not is_hidden:
+                    found.files.append(path)
+                elif not is_hidden:
+                    found.odd.append(f'{path} ({kind})')
     return Listing(*map(sorted, found))
+
+
+def kind_of(entry: os.DirEntry) -> str:
+    """``'folder'``, ``'file'``, or what else an entry is; asks the disk for links alone."""
+    try:
+        if entry.is_dir():
+            return 'folder'
+        if entry.is_file():
+            return 'file'
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return 'link in a circle'
+    return 'broken link' if entry.is_symlink() else 'no file'
 
 
 def is_whole_archive(path: str | Path) -> bool:

@@ -1,4 +1,5 @@
 """Folders with something wrong are refused before training; corrupt images are named."""
+import os
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -16,6 +17,7 @@ from PIL import Image
 from tests.conftest import WNIDS
 from tests.training.test_sampling import build_loader, pixels
 from vit_plugin.data.loading import LoadImage
+from vit_plugin.errors import UserError
 
 ORDER = dict(type='DefaultSampler', shuffle=True)
 
@@ -142,6 +144,26 @@ def test_broken_links_are_named(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"only' holds no images; 1 file is passed over: "
                                          r'dark/0.png \(broken link\)$'):
         build('ImageFolder', data_root=str(only))
+
+
+def test_links_in_circles_and_pipes(image_folder: Path, tmp_path: Path) -> None:
+    """Neither read endlessly nor waited for."""
+    root = tmp_path / 'folder'
+    copytree(image_folder, root)
+    (root / 'dark/up').symlink_to(root)
+    (root / 'dark/itself.png').symlink_to(root / 'dark/itself.png')
+    (root / 'light/a').symlink_to(root / 'light/b')
+    (root / 'light/b').symlink_to(root / 'light/a')
+    os.mkfifo(root / 'dark/pipe.png')
+    (root / 'light/more').symlink_to(image_folder / 'light')  # as data sets are put together
+    said = logged(tmp_path)
+    assert len(build('ImageFolder', data_root=str(root))) == 12
+    assert ('5 files are passed over: dark/itself.png (link in a circle), dark/pipe.png (no file), '
+            'dark/up (link in a circle), light/a (link in a circle), light/b (link in a circle)'
+            ) in said()
+    (root / 'top').symlink_to(root)
+    with pytest.raises(UserError, match=r'have no images: top; .* \(6 in all\)'):
+        build('ImageFolder', data_root=str(root))
 
 
 def test_images_that_were_left_out_on_purpose(image_folder: Path, tmp_path: Path) -> None:

@@ -1,15 +1,21 @@
 """Images in Arrow and Parquet: the samples of a folder, and clear errors."""
+import io
 import sys
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import mmpretrain  # noqa: F401, whose data sets the plugin's are
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.data.test_packed import loader
 from tests.training.test_sampling import pixels
 from vit_plugin.data.hugging_face import HuggingFaceImages
+from vit_plugin.errors import UserError
 
 
 @pytest.fixture
@@ -114,3 +120,49 @@ def test_hugging_face_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImportError, match=r"\(import of datasets halted.*\): pip install "
                        r"'vit-plugin\[huggingface\]', with NumPy 1 'pyarrow<26'"):
         HuggingFaceImages('imagenet-1k')
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    """Address of a server in this process, and what it was asked for; it gives a white image."""
+    asked = []
+    content = io.BytesIO()
+    Image.new('RGB', (8, 8), 'white').save(content, 'PNG')
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(content.getvalue())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+    one = ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    Thread(target=one.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{one.server_port}', asked
+    one.shutdown()
+    one.server_close()
+
+
+def test_rows_that_are_addresses(server: tuple[str, list[str]], image_folder: Path,
+                                 tmp_path: Path) -> None:
+    """They make the machine call any server: refused unless their beginning is allowed."""
+    datasets = pytest.importorskip('datasets')
+    import pyarrow.parquet
+    address, asked = server
+    rows = [dict(bytes=(image_folder / 'dark/0.png').read_bytes(), path='http://name/of.png'),
+            dict(bytes=None, path=str(image_folder / 'dark/1.png')),
+            dict(bytes=None, path=f'{address}/a/2.png')]
+    features = datasets.Features(image=datasets.Image(), label=datasets.Value('int64'))
+    table = pyarrow.table(dict(image=rows, label=[0, 0, 1]), schema=features.arrow_schema)
+    pyarrow.parquet.write_table(table, tmp_path / 'train.parquet')
+    options = dict(data_files=str(tmp_path / '*.parquet'), cache_dir=str(tmp_path / 'cache'))
+    for allowed in ([], ['https://127.0.0.1/'], [address[:-1]], [f'{address}/a/2']):
+        with pytest.raises(UserError, match=rf"1 images of 'parquet' .*{address}/a/2"):
+            HuggingFaceImages('parquet', options=options, addresses=allowed)
+    assert asked == []
+    found = HuggingFaceImages('parquet', options=options, addresses=[f'{address}/a'])
+    images = [Image.open(io.BytesIO(found.read(found.get_data_info(i)))) for i in range(3)]
+    assert asked == ['/a/2.png']
+    assert images[2].getpixel((0, 0)) == (255, 255, 255)

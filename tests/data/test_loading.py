@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from tests.conftest import ROOT
 from vit_plugin.data.loading import LoadImage
+from vit_plugin.errors import UserError
 
 SIZE = (40, 48)  # height, width
 RAMP = np.tile(np.linspace(0, 65535, SIZE[1]).astype(np.uint16), (SIZE[0], 1))
@@ -84,8 +86,20 @@ def test_a_16_bit_ramp_keeps_its_grey_levels(tmp_path: Path) -> None:
 def test_what_opencv_does_not_read_is_refused_by_name(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     REFUSED[name](path)
-    with pytest.raises(ValueError, match=rf"{name}'.*mode '{name[0]}' \(32 bits a channel"):
+    with pytest.raises(UserError, match=rf"{name}'.*mode '{name[0]}' \(32 bits a channel"):
         LoadImage()(dict(img_path=str(path)))
+
+
+def test_what_mmcv_does_not_read_is_refused_by_name(tmp_path: Path) -> None:
+    """mmcv's loading: an AssertionError, and OpenCV's of more than a million lines and columns."""
+    (tmp_path / 'class').mkdir()
+    REFUSED['I.tif'](tmp_path / 'class/a.tif')
+    Image.new('1', (2**20 + 8, 8)).save(tmp_path / 'class/b.png')
+    dataset = DATASETS.build(dict(type='vit_plugin.ImageFolder', data_root=str(tmp_path),
+                                  pipeline=[dict(type='LoadImageFromFile')]))
+    for i, name in enumerate('ab'):
+        with pytest.raises(UserError, match=rf"cannot decode the image '.*{name}\.\w+' \("):
+            dataset[i]
 
 
 def test_truncated_16_bit_image_is_not_filled_up(tmp_path: Path) -> None:
@@ -102,7 +116,6 @@ def test_truncated_16_bit_image_is_not_filled_up(tmp_path: Path) -> None:
                          ids=['ours', 'stock'])
 def test_an_image_over_pillows_limit_is_no_corrupt_one(
         load: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mmpretrain.registry import DATASETS
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 500)  # errors above twice that
     (tmp_path / 'class').mkdir()
     RGB.save(tmp_path / 'class/large.png')

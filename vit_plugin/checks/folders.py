@@ -33,12 +33,12 @@ def check_images(folder: Path, images: Sequence[str], passed_over: str) -> list[
     return [Finding(f"'{folder}': {passed_over}", logging.WARNING)] if passed_over else []
 
 
-def describe_passed_over(others: list[str], broken: list[str], hidden: list[str],
+def describe_passed_over(others: list[str], odd: list[str], hidden: list[str],
                          extensions: Collection[str]) -> str:
-    """Count and name what is not read: files, broken links, hidden folders; empty if all is."""
+    """Count and name what is not read: files, links, pipes, hidden folders; empty if all is."""
     notes = []
-    if others or broken:
-        notes.append(count_passed_over(others, broken))
+    if others or odd:
+        notes.append(count_passed_over([*others, *odd]))
     if others:
         notes[0] += ('. An image lies in the folder of its class, and ends in '
                      f'{", ".join(sorted(extensions))}; extensions=(...) of the data set replaces '

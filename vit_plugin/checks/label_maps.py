@@ -159,10 +159,11 @@ def check_suffix(dataset: Any) -> list[Finding]:
     read = (suffix, dataset.seg_map_suffix)  # the maps may lie there, too
     found = list_files(folder)
     others = [file for file in found.files if not file.endswith(read)]
-    if not others and not found.broken:
+    others += found.odd
+    if not others:
         return []
-    return [Finding(f"'{folder}': {count_passed_over(others, found.broken)}. img_suffix='{suffix}' "
-                    'of the data set says which are read', logging.WARNING)]
+    return [Finding(f"'{folder}': {count_passed_over(others)}. img_suffix='{suffix}' of the data "
+                    'set says which are read', logging.WARNING)]
 
 
 def loader_of(dataset: Any) -> Any:

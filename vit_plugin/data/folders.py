@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 from mmengine.logging import print_log
 from mmpretrain import datasets
 from PIL import Image
@@ -73,7 +74,7 @@ class CheckedFolder:
         found = list_files(folder)
         images = [file for file in found.files if self.is_read(file)]
         others = [file for file in found.files if not self.is_read(file)]
-        self.others = describe_passed_over(others, found.broken, found.hidden, self.extensions)
+        self.others = describe_passed_over(others, found.odd, found.hidden, self.extensions)
         raise_and_log(check_images(folder, images, self.others))
         if not self.with_label:
             return images
@@ -94,14 +95,22 @@ class CheckedFolder:
         """One sample through the pipeline; what cannot be decoded is named in the error."""
         try:
             return super().prepare_data(idx)  # type: ignore[misc]
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-            if getattr(error, 'filename', None):
-                raise  # Python's; Pillow's are without a name
+        except (OSError, SyntaxError, Image.DecompressionBombError, AssertionError,
+                cv2.error) as error:
+            if not is_of_decoder(error):
+                raise
             path = self.get_data_info(idx)['img_path']  # type: ignore[attr-defined]
             if isinstance(error, Image.DecompressionBombError):
                 raise UserError(describe_size(path, error)) from error
             raise UserError(f"cannot decode the image '{path}' "
                             f'({type(error).__name__}: {error})') from error
+
+
+def is_of_decoder(error: Exception) -> bool:
+    """True for an error of Pillow, OpenCV or mmcv about the content of an image."""
+    if isinstance(error, (AssertionError, cv2.error)):  # of mmcv, and for too many pixels
+        return 'failed to load image' in str(error) or 'IMAGE_PIXELS' in str(error)
+    return not getattr(error, 'filename', None)  # Python's have one
 
 
 @DATASETS.register_module()

@@ -1,11 +1,13 @@
 """Images in Arrow and Parquet, by Hugging Face's library ``datasets``; it needs mmpretrain."""
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 from mmengine import fileio
 
+from vit_plugin.checks.addresses import check_addresses
+from vit_plugin.checks.findings import raise_errors
 from vit_plugin.errors import UserError, shorten
 from vit_plugin.registry import DATASETS
 
@@ -23,22 +25,25 @@ class HuggingFaceImages(PackedImages):
         image_key, label_key: The columns: images, or the content of their files; and numbers, or
             names of ``classes``. A column of ``ClassLabel`` also names the classes.
         options: More arguments of ``load_dataset``, e.g. ``dict(data_files='train-*.parquet')``.
+        addresses: Beginnings of addresses that rows may name in place of an image's content, e.g.
+            ``['https://images.example.org/']``; without one, they are refused.
         **kwargs: mmpretrain's ``BaseDataset``'s: ``pipeline``, ``classes``, ...
 
     Raises:
         ImportError: ``datasets`` is not installed.
         UserError: the data set cannot be read, or has no such split or column, or a label that
-            is no class.
+            is no class, or names addresses that are not allowed.
     """
 
     def __init__(self, source: str, split: str = 'train', image_key: str = 'image',
                  label_key: str = 'label', options: dict[str, Any] | None = None,
-                 **kwargs: Any) -> None:
+                 addresses: Sequence[str] = (), **kwargs: Any) -> None:
         self.source = source
         self.split = split
         self.image_key = image_key
         self.label_key = label_key
         self.options = options or {}
+        self.addresses = addresses
         super().__init__('', **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -49,6 +54,7 @@ class HuggingFaceImages(PackedImages):
             self._metainfo['classes'] = tuple(names)
         if not len(self.table):
             raise UserError(f"the split '{self.split}' of the data set '{self.source}' has no rows")
+        raise_errors(check_addresses(self.paths_of_images(), self.addresses, self.source))
         samples = []
         for i, label in enumerate(self.table[self.label_key]):
             path = f'{self.source}/{self.split}/{i}'
@@ -109,8 +115,20 @@ class HuggingFaceImages(PackedImages):
         """The content of a sample's image."""
         image = self.table[sample['row']][self.image_key]
         if isinstance(image, dict):  # the content, or the path of a file
+            if not image['bytes']:
+                raise_errors(check_addresses([image['path']], self.addresses, self.source))
             image = image['bytes'] or fileio.get(image['path'])
         return image
+
+    def paths_of_images(self) -> Iterator[str | None]:
+        """The paths of the images that are not in the table itself."""
+        if not isinstance(self.table[:1][self.image_key][0], dict):
+            return
+        column = self.table.select_columns([self.image_key]).with_format('arrow')
+        for table in column.iter(batch_size=1000):
+            for images in table[self.image_key].chunks:  # no content is read
+                paths = images.field('path').filter(images.field('bytes').is_null())
+                yield from paths.to_pylist()
 
 
 def name_unreadable(source: str, data_files: Any) -> str:

@@ -23,7 +23,7 @@ from vit_plugin.registry import TRANSFORMS
 PLAIN_MODES = ('1', 'L', 'P', 'RGB', 'RGBA')
 
 
-class RefusedImageError(ValueError):
+class RefusedImageError(UserError):
     """A whole image that is not read, with the reason."""
 
 

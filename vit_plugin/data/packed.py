@@ -58,8 +58,9 @@ class TarImages(PackedImages):
     """Images in tar shards, in the format of webdataset: ``<key>.jpg`` beside ``<key>.cls``.
 
     A label is a number, or a name of ``classes``. Keys may have dots and differ within a shard;
-    several shards may have the same. Where each image lies in its shard is found once and kept beside it, in
-    ``<shard>.index.json``. On a file system that is slow at random, use `ShardSampler`.
+    several shards may have the same. Where each image lies in its shard is found once and kept
+    beside it, in ``<shard>.index.json``. On a file system that is slow at random, use
+    `ShardSampler`.
 
     Args:
         shards: Pattern of the shards' names below ``data_root``, e.g. ``'imagenet-train-*.tar'``,
