@@ -22,6 +22,7 @@ from vit_plugin.distillation import (
 )
 from vit_plugin.distillation.stored_outputs import checksum
 from vit_plugin.distillation.teacher import build_teacher
+from vit_plugin.errors import UserError
 from vit_plugin.training.sampling import SampleKey
 
 PIPELINE = [
@@ -189,6 +190,15 @@ def test_repeats_of_an_image_have_their_own_records(tmp_path: Path) -> None:
         assert torch.equal(stored.outputs(x, drawn(3, 4, repeat=i))[''][0], found[i])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         'epoch0.bin', 'epoch0_repeat1.bin', 'header.json']
+
+
+@pytest.mark.parametrize('content', [b'', b'{"seed": 0', b'[]', b'{}', b'\xff\xfe\x00'])
+def test_damaged_header(content: bytes, tmp_path: Path) -> None:
+    x = torch.randn(2, 3, 8, 8)
+    store(tmp_path, FeatureDistillation(1, 1), Stub(3)).outputs(x, drawn(0, 1))
+    (tmp_path / 'header.json').write_bytes(content)
+    with pytest.raises(UserError, match=r"header\.json' is damaged, .*delete the folder"):
+        store(tmp_path, FeatureDistillation(1, 1), Stub(3)).outputs(x, drawn(0, 1))
 
 
 def test_only_the_highest_scores_are_kept(tmp_path: Path) -> None:

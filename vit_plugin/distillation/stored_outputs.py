@@ -92,7 +92,7 @@ class StoredOutputs:
     def start(self, seed: int, size: int, computed: Outputs | None) -> None:
         """Compare the folder's header with this run, or write it with the first outputs."""
         path = self.folder / 'header.json'
-        stored = json.loads(path.read_text()) if computed is None else {}
+        stored = read_header(path) if computed is None else {}
         widths = stored.get('widths') or {}
         for text, outputs in (computed or {}).items():
             self.require_vectors(text, [tuple(output.shape) for output in outputs])
@@ -186,6 +186,17 @@ class StoredOutputs:
                     f'store= keeps scores or one feature of an image, but {kind.__name__} compares '
                     f"'{text or 'output'}' of the teacher, of the shape {shape[1:]} for an image, "
                     f'{size:.0f} kB: leave store= or this loss out')
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a folder of outputs, or `UserError` if it is damaged."""
+    try:
+        header = json.loads(path.read_bytes())
+        header['widths'].items()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"'{path}' is damaged, and tells nothing of the outputs beside it: delete "
+                        'the folder, so that they are computed and stored again') from error
+    return header
 
 
 def open_stores(configs: Sequence[Any], teachers: Sequence[Teacher], pairs: Sequence[Pair],
