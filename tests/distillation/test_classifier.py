@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.model import ExponentialMovingAverage
 from mmpretrain.registry import MODELS
 
 from tests.distillation.test_unlabelled import SWIN
@@ -125,19 +124,6 @@ def test_checkpoint_holds_the_student_alone(checkpoint: Path, batch: Batch) -> N
     plain.load_state_dict(model.state_dict(), strict=True)
     assert torch.allclose(plain(batch[0]), model(batch[0]), atol=1e-5)
     assert len(list(model.parameters())) == len(list(plain.parameters()))
-
-
-def test_ema_shares_the_teacher(checkpoint: Path) -> None:
-    model = build(checkpoint)
-    ema = ExponentialMovingAverage(model)
-    assert ema.module.teacher is model.teacher
-    assert set(ema.module.state_dict()) == set(model.state_dict())
-
-
-def test_teacher_follows_the_student_to_another_type(checkpoint: Path) -> None:
-    model = build(checkpoint, data_preprocessor=dict(mean=[1.] * 3, std=[2.] * 3)).double()
-    images = torch.randn(2, 3, 32, 32, dtype=torch.double)
-    assert model.teacher(images).dtype == torch.double
 
 
 @pytest.mark.parametrize('kind', ['Swin', 'mmpretrain'])

@@ -117,7 +117,7 @@ def channels_of(x: Tensor) -> int:
 
 
 def find_side(config: LossConfig, side: str, model: nn.Module) -> Side:
-    """What a loss compares of a model."""
+    """The output of a model that a loss compares, and how it is read."""
     tap = find_tap(config, side, model)
     return Side(tap, 4 in loss_class(config).dims, uses_sigmoid(model, tap.path))
 

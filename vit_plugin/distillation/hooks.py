@@ -1,5 +1,6 @@
 """Hooks for training with a teacher."""
 import time
+from itertools import islice
 from typing import Any
 
 import torch
@@ -40,7 +41,6 @@ class TeacherCheckHook(Hook):
 
     @torch.no_grad()
     def before_train(self, runner: Runner) -> None:
-        """Score the teachers."""
         model = student_of(runner, type(self).__name__)
         scored = {pair.teacher for pair in model.pairs
                   if pair.kind.compares == 'scores' and not pair.theirs.tap.text}
@@ -55,9 +55,7 @@ class TeacherCheckHook(Hook):
                             'leave the hook out')
         teachers = [teacher for teacher in model.teachers if teacher in scored]
         counts = torch.zeros(len(teachers) + 1)
-        for i, batch in enumerate(runner.val_dataloader):
-            if i == self.num_batches:
-                break
+        for batch in islice(runner.val_dataloader, self.num_batches):
             data = model.data_preprocessor(batch, training=False)
             labels = torch.cat([sample.gt_label for sample in data['data_samples']])
             with runner.optim_wrapper.optim_context(runner.model):
@@ -110,7 +108,6 @@ class DistillationScheduleHook(Hook):
         self.off_last, self.by_epoch = off_last, by_epoch
 
     def before_train(self, runner: Runner) -> None:
-        """Check that model and length of training fit."""
         model = student_of(runner, type(self).__name__)
         distillation: Any = model.distillation
         if not isinstance(distillation, Distillation):
@@ -135,7 +132,6 @@ class DistillationScheduleHook(Hook):
                             f'{total}')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Set weight and temperature, and log them."""
         distillation: Any = student_of(runner, type(self).__name__).distillation
         now, total = runner.iter, runner.max_iters
         if self.by_epoch:
@@ -159,7 +155,6 @@ class TeacherTimeHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Measure every call of the teachers."""
         self.cuda = is_cuda_available()
         self.calls: list[tuple[Any, Any]] = []
         self.last_step: float | None = None
@@ -169,7 +164,6 @@ class TeacherTimeHook(Hook):
                              teacher.entry.register_forward_hook(self.stop)]
 
     def after_train(self, runner: Runner) -> None:
-        """Measure no more."""
         for handle in self.handles:
             handle.remove()
 
@@ -182,16 +176,13 @@ class TeacherTimeHook(Hook):
         return event
 
     def start(self, *_: Any) -> None:
-        """Note when the teacher begins."""
         self.begin = self.now()
 
     def stop(self, *_: Any) -> None:
-        """Note when the teacher ends."""
         self.calls.append((self.begin, self.now()))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        """Log the share of the calls that are over."""
         now, last = time.perf_counter(), self.last_step
         self.last_step = now
         over = [call for call in self.calls if not self.cuda or call[1].query()]

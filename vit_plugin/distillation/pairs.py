@@ -18,7 +18,7 @@ Matched = list[tuple[Tensor, Tensor]]
 
 @dataclass(eq=False)
 class Side:
-    """What a loss compares of a model: the tensors of a tap, as maps (B, C, h, w) if asked.
+    """One side of a comparison: the tensors of a tap, as maps (B, C, h, w) if asked.
 
     Attributes:
         tap: The output.
@@ -91,7 +91,7 @@ class Pair:
         return matched
 
     def convert(self, student: list[Tensor], teacher: list[Tensor], image: Tensor) -> Matched:
-        """Tensor beside tensor, as maps where the loss compares maps; `UserError` if as many."""
+        """Tensor beside tensor, as maps where the loss compares maps."""
         if len(student) != len(teacher):
             raise self.refusal(student, teacher, 'there must be as many of both')
         size = (image.shape[2], image.shape[3])

@@ -104,7 +104,7 @@ def find_normalisation(preprocessor: Any) -> Normalisation | None:
 
 
 def flips(preprocessor: Any) -> bool:
-    """Whether a data preprocessor of mmpretrain, mmdet or mmseg reverses the channels."""
+    """True if a data preprocessor of mmpretrain, mmdet or mmseg reverses the channels."""
     return any(getattr(preprocessor, name, False)
                for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
 

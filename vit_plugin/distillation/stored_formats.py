@@ -69,7 +69,7 @@ class TopScores:
 
     @property
     def temperature(self) -> float:
-        """That of the loss, where it has one."""
+        """The temperature of the loss, or 1."""
         return getattr(self.loss, 'temperature', 1.)
 
     def encode(self, x: Tensor) -> np.ndarray:

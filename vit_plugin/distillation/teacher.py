@@ -11,7 +11,7 @@ from vit_plugin.errors import UserError
 
 from .module_outputs import OUTPUT, RecordedOutputs, Tap, find_entry
 from .pixels import convert_pixels
-from .teacher_checks import FiniteCheck, VariationCheck
+from .teacher_checks import FiniteCheck, require_variation
 from .teacher_configs import TeacherConfig, build_model, split_options
 
 # What running a model on pixels of a size that it cannot take raises.
@@ -62,7 +62,7 @@ class Teacher:
         self.pixels = convert_pixels(pixels, model, resize)
         self.sizes: set[torch.Size] = set()  # that it has taken
         self.check_finite = FiniteCheck()
-        self.check_variation = VariationCheck(self.name)
+        self.varies = False  # from image to image, as was seen once
         self.shapes: dict[str, list[tuple[int, ...]]] = {}
         self.owner: ReferenceType | None = None  # the student, whose copies share this teacher
         self.record([OUTPUT])
@@ -92,7 +92,7 @@ class Teacher:
         outputs = {tap.text: recorded[tap] for tap in self.taps}
         tensors = list(chain.from_iterable(outputs.values()))
         self.check_finite(tensors)
-        self.check_variation(x, tensors)
+        self.varies = self.varies or require_variation(x, tensors, self.name)
         return outputs
 
     @torch.no_grad()

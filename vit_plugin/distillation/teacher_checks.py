@@ -47,25 +47,14 @@ def require_finite(finite: Tensor, iteration: int | None) -> None:
             'which bfloat16 does not')
 
 
-class VariationCheck:
-    """Raises `UserError` where outputs are the same for different images, until they once differ.
-
-    Args:
-        name: Class of the teacher, for the message.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.passed = False
-
-    def __call__(self, images: Tensor, outputs: Sequence[Tensor]) -> None:
-        if self.passed or len(images) < 2 or not varies(images):
-            return
-        self.passed = any(varies(output) for output in outputs)
-        if not self.passed:
-            raise UserError(
-                f'the teacher {self.name} puts out the same for different images, so nothing can '
-                'be learnt of it: check its checkpoint and data_preprocessor')
+def require_variation(images: Tensor, outputs: Sequence[Tensor], teacher: str) -> bool:
+    """True if outputs differ from image to image, where images do; else `UserError`."""
+    if len(images) < 2 or not varies(images):
+        return False
+    if not any(varies(output) for output in outputs):
+        raise UserError(f'the teacher {teacher} puts out the same for different images, so nothing '
+                        'can be learnt of it: check its checkpoint and data_preprocessor')
+    return True
 
 
 def varies(x: Tensor) -> bool:

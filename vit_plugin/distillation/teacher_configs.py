@@ -29,7 +29,7 @@ TeacherConfig = dict[str, Any] | str | PathLike
 
 
 def split_options(teacher: TeacherConfig) -> tuple[TeacherConfig, dict[str, Any]]:
-    """What a teacher is, and the arguments of `Teacher` beside it."""
+    """A teacher's own config, and the arguments of `Teacher` that stand beside it."""
     if not isinstance(teacher, dict):
         return teacher, {}
     options = {key: teacher[key] for key in OPTIONS if key in teacher}
