@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mmdet.evaluation import CocoMetric
+from mmdet.evaluation import CocoMetric, CocoVideoMetric
 from mmdet.registry import METRICS
 from mmengine.logging import MMLogger
 from PIL import Image
@@ -235,6 +235,8 @@ def test_evaluator_without_a_file(whole: Content, tmp_path: Path) -> None:
     assert 'the evaluator has no ann_file' in finding.message
     dataset.pipeline.transforms.append(SimpleNamespace(meta_keys=('instances', )))
     assert check_evaluator(metric, dataset) == []
+    dataset.pipeline.transforms.clear()
+    assert check_evaluator(CocoVideoMetric(), dataset) == []  # a subclass with files of its own
 
 
 def test_evaluated_image_that_is_not_in_the_file(whole: Content, tmp_path: Path) -> None:

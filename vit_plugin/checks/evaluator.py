@@ -15,10 +15,11 @@ def check_evaluator(metric: Any, dataset: Any) -> list[Finding]:
     """Error where mmdet's ``CocoMetric`` has no file, or one of other images than the data set.
 
     Args:
-        metric: Any metric; those that are not mmdet's ``CocoMetric`` pass.
+        metric: Any metric; all but mmdet's ``CocoMetric`` and the plugin's pass, also mmdet's for
+            LVIS, panoptic segmentation and videos, which are its subclasses or like it.
         dataset: The data set that is evaluated.
     """
-    if not hasattr(metric, '_coco_api') or not hasattr(dataset, 'get_data_info'):
+    if type(metric).__name__ != 'CocoMetric' or not hasattr(dataset, 'get_data_info'):
         return []
     if metric._coco_api is None:
         steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())

@@ -135,7 +135,7 @@ class CocoDataset(datasets.CocoDataset):
 def size_or_none(path: str) -> Size | None:
     """(width, height) of an image as `read_size`; None if its header cannot be read."""
     try:
-        return read_size(path)
+        return read_size(path) if os.path.isfile(path) else None  # a pipe would be waited for
     except Exception:  # damaged headers raise OSError, SyntaxError, struct.error, ...
         return None
 

@@ -97,7 +97,7 @@ def repair_polygons(mask: list, notes: Counter[str]) -> list[list[float]]:
         mask = [mask]
         notes['polygons without their list'] += 1
     if isinstance(mask[0], (list, tuple)) and mask[0] and isinstance(mask[0][0], str):
-        mask = [[number(value) for value in polygon] for polygon in mask]
+        mask = [list(map(number, polygon)) for polygon in mask]
         notes['numbers written as text'] += 1
     whole = [polygon for polygon in mask if is_polygon(polygon)]
     if not whole:

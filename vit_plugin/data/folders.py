@@ -88,7 +88,7 @@ class CheckedFolder:
         return [(''.join(part), self.folder_to_idx[part[0]]) for part in parts]
 
     def is_read(self, file: str) -> bool:
-        """Whether a file is an image in its place."""
+        """True for an image in its place."""
         return self.is_valid_file(file) and (not self.with_label or os.sep in file)
 
     def prepare_data(self, idx: int) -> Any:
