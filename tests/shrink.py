@@ -58,7 +58,7 @@ def shrink_model(model: Any) -> None:
     """Give every layer of a detector or segmentor few channels."""
     backbone = model.backbone
     backbone.init_cfg = None
-    is_swin = backbone.type == 'vit_plugin.SwinTransformer'
+    is_swin = 'SwinTransformer' in backbone.type
     if backbone.type == 'ResNet':
         backbone.update(depth=18, base_channels=8)
     else:

@@ -38,7 +38,7 @@ def shrink(found: Found) -> dict[str, Any]:
     if isinstance(arch, str):
         arch = cfg['arch'] = dict(stock_class.arch_zoo[arch])
     sizes = cfg if arch is None else arch
-    if cfg['type'] == 'SwinTransformer':
+    if cfg['type'].startswith('SwinTransformer'):
         sizes['embed_dims'] = 4 * sizes['num_heads'][0]
         sizes['depths'] = [min(depth, 2) for depth in sizes['depths']]
         return cfg
@@ -56,7 +56,7 @@ def shrink(found: Found) -> dict[str, Any]:
 
 
 def image_size(cfg: dict[str, Any]) -> tuple[int, int]:
-    if cfg['type'] != 'SwinTransformer':
+    if not cfg['type'].startswith('SwinTransformer'):
         patch = cfg.get('patch_size', 16)
         return 3 * patch, 5 * patch - 3
     if 'img_size' in cfg and not cfg.get('pad_small_map'):

@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 
 from vit_plugin.errors import UserError
 
-from .arguments import Arch, Config, check_positive
+from .arguments import Arch, Config, check_heads, check_positive
 
 # DeiT, table 1.                 C                layers           heads            FFN
 DEIT: dict[str, Config] = {
@@ -45,3 +45,18 @@ def resolve_arch(arch: Arch, known: Mapping[str, Config]) -> Config:
             raise UserError(f'arch has {name}={arch[name]!r}, but must have something like '
                             f'{size!r}')
     return dict(arch)
+
+
+def resolve_stages(arch: Arch) -> tuple[int, Sequence[int], Sequence[int]]:
+    """The channels of the first stage, and of every stage the depth and the number of heads.
+
+    Raises:
+        UserError: ``arch`` is unknown, or its numbers do not go together.
+    """
+    settings = resolve_arch(arch, SWIN)
+    dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
+    if len(depths) != len(heads):
+        raise UserError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
+    for i, num_heads in enumerate(heads):
+        check_heads(dims * 2**i, num_heads)
+    return dims, depths, heads

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from vit_plugin.errors import UserError
 from vit_plugin.layers import (
     ACTIVATIONS,
     FeedForward,
@@ -18,13 +17,12 @@ from vit_plugin.layers import (
     run_block,
 )
 
-from .archs import SWIN, resolve_arch
+from .archs import resolve_stages
 from .arguments import (
     Arch,
     Config,
     InitCfg,
     check_frozen_stages,
-    check_heads,
     check_positive,
     check_rates,
     pair,
@@ -34,21 +32,6 @@ from .arguments import (
 )
 from .base import Backbone, init_linear_and_norm
 from .variants import SwinVariant
-
-
-def resolve_stages(arch: Arch) -> tuple[int, Sequence[int], Sequence[int]]:
-    """The channels of the first stage, and of every stage the depth and the number of heads.
-
-    Raises:
-        UserError: ``arch`` is unknown, or its numbers do not go together.
-    """
-    settings = resolve_arch(arch, SWIN)
-    dims, depths, heads = (settings[k] for k in ('embed_dims', 'depths', 'num_heads'))
-    if len(depths) != len(heads):
-        raise UserError(f'arch has {len(depths)} depths, but {len(heads)} num_heads')
-    for i, num_heads in enumerate(heads):
-        check_heads(dims * 2**i, num_heads)
-    return dims, depths, heads
 
 
 class SwinStage(nn.Module):
@@ -118,10 +101,9 @@ class SwinTransformer(Backbone):
     """
 
     stages: Sequence[SwinStage]
-    # A subclass may have others.
-    attention: type[WindowAttention] = WindowAttention
+    attention: type[WindowAttention] = WindowAttention  # a subclass may have another
     block: type[SwinBlock] = SwinBlock
-    merges_after = True  # the merging is at the end of a stage
+    merges_after = True  # False: patches are merged at the start of a stage
     num_extra_tokens = 0  # what mmpretrain's tools ask for
 
     def __init__(self,
@@ -188,8 +170,7 @@ class SwinTransformer(Backbone):
         drop_paths = rising_rates(drop_path_rate, sum(depths))
         stages = []
         for i in range(self.out_indices[-1] + 1):
-            first = sum(depths[:i])
-            rates = drop_paths[first:first + depths[i]]
+            rates, drop_paths = drop_paths[:depths[i]], drop_paths[depths[i]:]
             blocks = [self.build_block(i, j, heads[i], rate) for j, rate in enumerate(rates)]
             stages.append(self.build_stage(i, blocks))
         return stages
@@ -260,9 +241,9 @@ class SwinTransformer(Backbone):
         name = param_name.removeprefix(prefix)
         if not param_name.startswith(prefix) or name.startswith('norm'):
             return num_depths - 1, num_depths
-        if name.startswith('stages.'):
-            _, stage, part, block, *_ = name.split('.')
-            if part == 'downsample':
-                return sum(depths[:int(stage) + self.merges_after]), num_depths
-            return sum(depths[:int(stage)]) + int(block) + 1, num_depths
-        return 0, num_depths
+        if not name.startswith('stages.'):
+            return 0, num_depths
+        _, stage, part, block, *_ = name.split('.')
+        if part == 'downsample':
+            return sum(depths[:int(stage) + self.merges_after]), num_depths
+        return sum(depths[:int(stage)]) + int(block) + 1, num_depths

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from vit_plugin.errors import UserError
 from vit_plugin.layers import CosineWindowAttention, PatchMerging, SwinBlockV2
 
+from .archs import resolve_stages
 from .arguments import Arch, Config, InitCfg, is_integer
-from .swin import SwinStage, SwinTransformer, resolve_stages
+from .swin import SwinStage, SwinTransformer
 
 
 def per_stage(name: str, value: object, depth: int, least: int) -> list[tuple[int, int]]:

@@ -7,7 +7,8 @@ optim_wrapper = dict(
     # The official code decays neither one-dimensional parameters nor these (no_weight_decay).
     paramwise_cfg=dict(custom_keys={
         '_delete_': True, '.absolute_pos_embed': dict(decay_mult=0.),
-        '.relative_position_bias_table': dict(decay_mult=0.)}),
+        '.relative_position_bias_table': dict(decay_mult=0.),
+        '.cpb_mlp': dict(decay_mult=0.), '.logit_scale': dict(decay_mult=0.)}),  # of Swin V2
     # At 5 in config.py, at 1 in the paper (appendix A2.1). The code, because its README links each
     # of the released weights to it.
     clip_grad=dict(max_norm=5.))

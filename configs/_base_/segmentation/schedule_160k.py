@@ -14,6 +14,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(
         absolute_pos_embed=dict(decay_mult=0.),
         relative_position_bias_table=dict(decay_mult=0.),
+        cpb_mlp=dict(decay_mult=0.),  # of Swin V2, as logit_scale
+        logit_scale=dict(decay_mult=0.),
         norm=dict(decay_mult=0.))))
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
