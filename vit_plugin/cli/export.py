@@ -3,7 +3,7 @@
 Usage: vit-plugin export CONFIG CHECKPOINT --to onnx|openvino|pt2 [--size H W] [--fixed] ...
 
 The file takes RGB pixels from 0 to 255, float32 (batch, 3, height, width), of any size, and gives
-scores of classes or labels of pixels. It is run in its runtime beside the original before it is
+scores of classes, labels of pixels, or boxes. It is run in its runtime beside the original before it is
 kept. Small models take a minute, Swin-T some.
 """
 import argparse
@@ -20,7 +20,7 @@ from .messages import explained
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file of mmpretrain or mmseg')
+    parser.add_argument('config', help='config file of mmpretrain, mmdet or mmseg')
     parser.add_argument('checkpoint', help='weights of the model')
     parser.add_argument('--to', choices=tuple(FORMATS), default='onnx')
     parser.add_argument('--out', type=Path, metavar='FILE',

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
 Answers = dict[str, np.ndarray]
@@ -27,6 +27,9 @@ def data_sample(task: str, metainfo: dict[str, Any]) -> Any:
     if task == 'classification':
         from mmpretrain.structures import DataSample
         return DataSample(metainfo=metainfo)
+    if task == 'detection':
+        from mmdet.structures import DetDataSample
+        return DetDataSample(metainfo=metainfo)
     from mmseg.structures import SegDataSample
     return SegDataSample(metainfo=metainfo)
 
@@ -41,6 +44,13 @@ def collect_maps(samples: Sequence[Any]) -> Answers:
     labels = torch.stack([sample.pred_sem_seg.data[0] for sample in samples])
     logits = torch.stack([sample.seg_logits.data for sample in samples])
     return dict(labels=labels.long().numpy(), logits=logits.numpy())
+
+
+def collect_boxes(samples: Sequence[Any]) -> Answers:
+    """Detection of one image: ``boxes`` (N, 4), ``scores`` (N,) and ``labels`` (N,)."""
+    found = samples[0].pred_instances
+    return dict(boxes=found.bboxes.numpy(), scores=found.scores.numpy(),
+                labels=found.labels.numpy())
 
 
 def set_scores(sample: Any, answers: Answers) -> None:
@@ -62,12 +72,22 @@ def set_labels(sample: Any, answers: Answers) -> None:
     sample.pred_sem_seg = PixelData(data=labels)
 
 
+def set_boxes(sample: Any, answers: Answers) -> None:
+    """Put boxes into a data sample, in the pixels of the image as it was loaded."""
+    scale = torch.tensor(sample.scale_factor).repeat(2)
+    sample.pred_instances = InstanceData(
+        bboxes=torch.from_numpy(answers['boxes']) / scale,
+        scores=torch.from_numpy(answers['scores']), labels=torch.from_numpy(answers['labels']))
+
+
 def label_of(logits: Tensor) -> Tensor:
     """(1, num_classes, H, W) -> (1, H, W)."""
     return logits.argmax(1)
 
 
 COLLECT: dict[str, Callable[[Sequence[Any]], Answers]] = {
-    'classification': collect_scores, 'segmentation': collect_maps}
+    'classification': collect_scores, 'segmentation': collect_maps,
+    'detection': collect_boxes}
 FILL: dict[str, Callable[[Any, Answers], None]] = {
-    'classification': set_scores, 'segmentation': set_labels}
+    'classification': set_scores, 'segmentation': set_labels,
+    'detection': set_boxes}

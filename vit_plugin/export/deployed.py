@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 
+from .kinds import names_of
 from .pixels import Pixels
 from .sizes import exportable
 
@@ -87,11 +88,6 @@ class DeployedSegmentor(Deployed):
         return (logits.argmax(1),)
 
 
-def names_of(module: nn.Module) -> set[str]:
-    """Library and name of a module's class and of those that it inherits from."""
-    return {f'{kind.__module__.split(".")[0]}.{kind.__name__}' for kind in type(module).__mro__}
-
-
 def deploy(model: Any, logits: bool = False) -> Deployed:
     """The deployed form of a toolkit's model.
 
@@ -102,9 +98,12 @@ def deploy(model: Any, logits: bool = False) -> Deployed:
     if 'mmseg.EncoderDecoder' in kinds:
         return DeployedSegmentor(model, logits)
     if logits:
-        raise UserError('--logits is for segmentors; a classifier gives probabilities')
+        raise UserError('--logits is for segmentors; other models give probabilities')
+    if 'mmdet.SingleStageDetector' in kinds:
+        from .detectors import DeployedDetector  # needs torchvision
+        return DeployedDetector(model)
     if 'mmpretrain.ImageClassifier' in kinds:
         return DeployedClassifier(model)
     raise UserError(f'export does not know how to deploy a {type(model).__name__}: it takes '
-                    "mmpretrain's ImageClassifier and mmseg's EncoderDecoder, and what is derived "
-                    'from them')
+                    "mmpretrain's ImageClassifier, mmseg's EncoderDecoder and mmdet's "
+                    'SingleStageDetector, and what is derived from them')
