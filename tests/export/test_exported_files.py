@@ -12,6 +12,7 @@ from tests.export import models
 from vit_plugin.errors import UserError
 from vit_plugin.export import Settings, export_model
 from vit_plugin.export.answers import toolkit_answers
+from vit_plugin.export.deploy import check_format
 from vit_plugin.export.deployed import Deployed, deploy
 from vit_plugin.export.formats import convert_onnx, write_onnx, write_pt2
 from vit_plugin.export.program import make_program
@@ -62,6 +63,8 @@ def test_onnx(exported: Exported) -> None:
 
 
 def test_torch_program(exported: Exported) -> None:
+    if exported.deployed.task == 'detection':
+        pytest.skip('refused: it fails where fewer than two boxes are found')
     path = exported.folder / 'model.pt2'
     assert_right_at_all_sizes(open_file(path, tuple(exported.deployed.outputs)), exported)
 
@@ -109,4 +112,7 @@ def test_refusals(tmp_path: Path) -> None:
         export_model(cfg, str(tmp_path / 'other.pth'), settings)
     with pytest.raises(UserError, match='--logits is for segmentors'):
         deploy(models.build(models.deit_classifier()), logits=True)
+    for name in ('pt2', 'openvino'):
+        with pytest.raises(UserError, match='--to onnx alone'):
+            check_format('detection', name)
     assert [file.name for file in tmp_path.iterdir()] == ['weights.pth']

@@ -63,6 +63,7 @@ def export_model(cfg: Config, checkpoint: str, settings: Settings) -> None:
     model, classes = load_model(cfg, checkpoint, settings.trust)
     size = settings.size or example_size(model)
     deployed = deploy(model, settings.logits)
+    check_format(deployed.task, settings.format)
     print(f'Exporting {type(model).__name__} for {sizes_text(deployed, size, settings.fixed)} ...')
     program = make_program(deployed, size, settings.fixed)
     metadata = describe(cfg, deployed, checkpoint, classes, size if settings.fixed else None)
@@ -82,6 +83,14 @@ def check_libraries(name: str) -> None:
     if missing:
         raise UserError(f'--to {name} needs {", ".join(missing)}, not installed: '
                         f'{how_to_install("export")}')
+
+
+def check_format(task: str, name: str) -> None:
+    """Raise `UserError` for a format in which a task's models do not run (torch 2.13)."""
+    if task == 'detection' and name != 'onnx':
+        reason = {'pt2': 'a program of torch.export fails where fewer than two boxes are found',
+                  'openvino': 'OpenVINO 2026.4 cannot compile it'}[name]
+        raise UserError(f'a detector is exported with --to onnx alone: {reason}')
 
 
 def files_of(target: Path) -> list[Path]:
