@@ -1,5 +1,6 @@
 """COCO files that contradict themselves, their images or the evaluator: right, or refused."""
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_no_object_is_left(whole: Content, tmp_path: Path) -> None:
     for annotation in whole['annotations']:
         annotation.update(ignore=True)  # on purpose
     assert len(read(whole, tmp_path)) == 3
+
+
+def test_pipe_in_place_of_an_image(whole: Content, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / 'pipe')
+    whole['images'][1]['file_name'] = 'pipe'
+    with pytest.raises(UserError, match=r"1 of 3 images .* are not on the disk, .*pipe'"):
+        read(whole, tmp_path)
 
 
 def test_one_image_twice(whole: Content, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vit_plugin.errors import shorten
+from vit_plugin.files import kind_of
 
 from .findings import Finding
 
@@ -133,10 +134,12 @@ def check_categories(classes: Sequence[str] | str, found: Sequence[str], known: 
 def check_images(paths: Sequence[str], path: str) -> list[Finding]:
     """Error where images of a file are not on the disk; lists a folder at a time."""
     folders = {os.path.dirname(image) for image in paths}
-    there = {os.path.join(folder, name) for folder in folders if os.path.isdir(folder)
-             for name in os.listdir(folder)}
-    # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b').
-    missing = [image for image in paths if image not in there and not os.path.exists(image)]
+    there = set()
+    for folder in filter(os.path.isdir, folders):
+        there |= {entry.path for entry in os.scandir(folder) if kind_of(entry) == 'file'}
+    # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b'). A pipe
+    # is no file: it would be waited for.
+    missing = [image for image in paths if image not in there and not os.path.isfile(image)]
     if not missing:
         return []
     return [Finding(
