@@ -21,6 +21,7 @@ EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_(position_index|coords_table)
 # What layers that only a checkpoint has tell of its model.
 FOREIGN = {
     r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
+    r'^stages\..*relative_position_bias_table': 'Swin V1 (a table of biases)',
     r'reg(ister)?_tokens?$': 'a ViT with registers (DINOv2 with registers, timm reg4), whose '
                              'tokens take part in every attention',
     r'\.w12\.|\.w3\.|weights_(in|out)\.|gate_proj\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward '

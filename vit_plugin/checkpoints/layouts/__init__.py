@@ -12,7 +12,7 @@ from torch import Tensor
 from vit_plugin.errors import shorten
 
 from ..errors import CheckpointError
-from . import huggingface, huggingface5, openmmlab, timm_swin, timm_vit, torchvision
+from . import huggingface, huggingface5, openmmlab, swin_v2, timm_swin, timm_vit, torchvision
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -30,6 +30,11 @@ LAYOUTS = (
     Layout('OpenMMLab',                openmmlab.VIT,            openmmlab.from_vit),
     Layout('OpenMMLab, mmseg ViT',     openmmlab.MULTIHEAD_VIT,  openmmlab.from_vit),
     Layout('official DeiT or timm',    timm_vit.VIT,             timm_vit.from_vit),
+    Layout('official Swin V2',         swin_v2.OFFICIAL,         swin_v2.from_official),
+    Layout('timm',                     swin_v2.TIMM,             swin_v2.from_timm),
+    Layout('timm swinv2_cr',           swin_v2.TIMM_CR,          swin_v2.from_timm_cr),
+    Layout('Hugging Face',             swin_v2.HUGGING_FACE,     swin_v2.from_hugging_face),
+    Layout('torchvision',              swin_v2.TORCHVISION,      swin_v2.from_torchvision),
     Layout('official Swin or old timm', timm_swin.OFFICIAL_SWIN, timm_swin.from_official),
     Layout('timm',                     timm_swin.SWIN,           timm_swin.from_timm),
     Layout('Hugging Face',             huggingface.VIT,          huggingface.from_vit),
@@ -44,8 +49,10 @@ LAYOUTS = (
 # The ways back, for models with these keys of OpenMMLab.
 TARGETS = (
     Layout('timm',                     openmmlab.VIT,            timm_vit.to_vit),
+    Layout('timm',                     swin_v2.OPENMMLAB,        swin_v2.to_timm),
     Layout('timm',                     openmmlab.SWIN,           timm_swin.to_timm),
     Layout('official',                 openmmlab.VIT,            timm_vit.to_vit),
+    Layout('official',                 swin_v2.OPENMMLAB,        swin_v2.to_official),
     Layout('official',                 openmmlab.SWIN,           timm_swin.to_official),
 )
 

@@ -98,7 +98,7 @@ def heads_beside(prefix: str) -> tuple[str, tuple[str, ...]]:
     Returns:
         Their prefix, and the starts of their keys; none for another model.
     """
-    for model in ('swin.', 'deit.', 'vit.'):
+    for model in ('swin.', 'swinv2.', 'deit.', 'vit.'):
         if prefix.endswith(model):
             owner = prefix.removesuffix(model)
             return owner, tuple(owner + head for head in HEADS)

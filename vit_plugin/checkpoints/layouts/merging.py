@@ -2,7 +2,8 @@
 
 mmcv sorts the 4C channels by (channel, row, column), as ``torch.nn.Unfold`` does; the official
 code, timm and Hugging Face by (column, row, channel): ``x[0::2, 0::2]``, ``x[1::2, 0::2]``,
-``x[0::2, 1::2]``, ``x[1::2, 1::2]``.
+``x[0::2, 1::2]``, ``x[1::2, 1::2]``. The norm of Swin V2 is after the
+reduction and keeps its order.
 """
 from torch import Tensor
 
@@ -21,7 +22,13 @@ def reorder(weights: dict[str, Tensor], axes: tuple[int, int, int]) -> dict[str,
     """Split the channels of each patch merging into three axes and reverse them."""
     reordered = dict(weights)
     for key, value in weights.items():
-        if '.downsample.norm.' in key or '.downsample.reduction.' in key:
+        merging, is_merging, _ = key.partition('.downsample.')
+        if is_merging and value.shape[-1] == merged_channels(weights, merging):
             split = value.reshape(*value.shape[:-1], *axes)
             reordered[key] = split.transpose(-1, -3).flatten(-3)
     return reordered
+
+
+def merged_channels(weights: dict[str, Tensor], stage: str) -> int:
+    """4C of the patch merging in a stage."""
+    return weights[f'{stage}.downsample.reduction.weight'].shape[-1]
