@@ -80,6 +80,8 @@ def test_openvino(exported: Exported, tmp_path: Path) -> None:
 def test_whole_export_for_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     cfg = models.deit_classifier()
     weights = models.checkpoint(models.build(cfg), tmp_path / 'weights.pth')
+    cfg.test_dataloader = dict(dataset=dict(
+        type='vit_plugin.ImageFolder', data_root=str(tmp_path / 'absent'), pipeline=[dict()]))
     settings = Settings('onnx', tmp_path / 'model.onnx', (48, 64), fixed=True)
     export_model(cfg, weights, settings)
     session = onnxruntime.InferenceSession(settings.target)

@@ -64,6 +64,7 @@ def export_model(cfg: Config, checkpoint: str, settings: Settings) -> None:
     size = settings.size or example_size(model)
     deployed = deploy(model, settings.logits)
     check_format(deployed.task, settings.format)
+    images = given_images(cfg, settings)  # a mistake in them shows before minutes of work
     print(f'Exporting {type(model).__name__} for {sizes_text(deployed, size, settings.fixed)} ...')
     program = make_program(deployed, size, settings.fixed)
     metadata = describe(cfg, deployed, checkpoint, classes, size if settings.fixed else None)
@@ -71,7 +72,7 @@ def export_model(cfg: Config, checkpoint: str, settings: Settings) -> None:
         path = Path(folder, settings.target.name)
         FORMATS[settings.format].write(program, deployed, metadata, path)
         run = open_file(path, tuple(deployed.outputs))
-        report(run, model, deployed, given_images(cfg, settings), size, settings.fixed)
+        report(run, model, deployed, images, size, settings.fixed)
         if settings.check:
             print_metrics(cfg, run, model, deployed.task)
         keep(path, settings.target)

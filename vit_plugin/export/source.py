@@ -50,7 +50,7 @@ def test_images(cfg: Config, count: int) -> list[np.ndarray]:
     found: list[np.ndarray] = []
     for settings in data_sets(loader.get('dataset')):
         if settings.get('pipeline'):
-            with suppress(FileNotFoundError, NotADirectoryError), \
+            with suppress(FileNotFoundError, NotADirectoryError, UserError), \
                     DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
                 dataset = DATASETS.build({**settings, 'pipeline': []})
                 infos = [dataset.get_data_info(i) for i in range(min(count, len(dataset)))]
