@@ -5,7 +5,7 @@ import pytest
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 
-from vit_plugin.ops.choice import is_plain
+from vit_plugin.ops.choice import calls, is_plain
 
 
 def patch(layer: nn.Module) -> nn.Module:
@@ -63,7 +63,30 @@ def test_dropout_is_passed_over_where_it_drops_nothing() -> None:
     assert not is_plain(nn.Dropout(0.5))
 
 
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+
+    @calls('linear')
+    def project(self, x: Tensor) -> Tensor:
+        return 2 * self.linear(x)
+
+
+class Overridden(Scaled):
+    def project(self, x: Tensor) -> Tensor:
+        return self.linear(x)
+
+
+def test_marked_methods_are_as_plain_as_the_layers_that_they_call() -> None:
+    layer = Scaled()
+    assert is_plain(layer.project)
+    assert not is_plain(Overridden().project)
+    layer.linear.register_forward_hook(lambda *args: None)
+    assert not is_plain(layer.project)
+
+
 def test_other_layers_are_called() -> None:
-    assert not is_plain(nn.ReLU())
+    assert not is_plain(nn.Tanh())
     assert not is_plain(nn.GELU('tanh'))
     assert not is_plain(nn.Linear(2, 2).forward)

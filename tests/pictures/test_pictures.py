@@ -12,7 +12,14 @@ from torch import nn
 from tests.cli.test_train_and_test import classification, detection
 from tests.conftest import SIZE
 from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
-from vit_plugin.layers import FeedForward, ShiftedWindowAttention, SwinBlock, WindowAttention
+from vit_plugin.layers import (
+    CosineWindowAttention,
+    FeedForward,
+    ShiftedWindowAttention,
+    SwinBlock,
+    SwinBlockV2,
+    WindowAttention,
+)
 from vit_plugin.ops import pad_to_windows, window_partition, window_reverse
 from vit_plugin.pictures import attention, gradcam, positions, pyramid, windows
 from vit_plugin.pictures.subject import Subject, View, load_subject
@@ -89,16 +96,23 @@ def test_token_maps_point_at_the_patch_that_is_attended_to() -> None:
 
 
 @pytest.mark.parametrize('shift', [(0, 0), (2, 1)])
-def test_window_weights_rebuild_the_output_of_the_layer(shift: tuple[int, int]) -> None:
+@pytest.mark.parametrize('is_v2', [False, True])
+def test_window_weights_rebuild_the_output_of_the_layer(shift: tuple[int, int], is_v2: bool
+                                                        ) -> None:
     window = (4, 3)
     block = sharpened(swin_block(window, shift))
+    if is_v2:
+        attention = ShiftedWindowAttention(CosineWindowAttention(8, 2, window), shift)
+        block = sharpened(SwinBlockV2(8, attention, block.ffn))
+        block.norm1 = nn.Identity()
     x = torch.randn(1, 7, 8, 8)  # neither is a multiple of the window
     expected = block.attn(block.norm1(x))
 
     weights = windows.window_weights(block, x, shift)
     normed = pad_to_windows(block.norm1(x), window).roll((-shift[0], -shift[1]), (1, 2))
     inner = block.attn.w_msa
-    values = inner.qkv(window_partition(normed, window)).chunk(3, dim=-1)[2].unflatten(-1, (2, 4))
+    values = inner.project(window_partition(normed, window)).chunk(3, dim=-1)[2]
+    values = values.unflatten(-1, (2, 4))
     mixed = inner.proj(torch.einsum('bwhij,bwjhc->bwihc', weights, values).flatten(3))
     found = window_reverse(mixed, window, (8, 9)).roll(shift, (1, 2))[:, :7, :8]
     torch.testing.assert_close(found, expected)

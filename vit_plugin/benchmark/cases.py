@@ -15,14 +15,17 @@ from .operators import operators
 from .steps import Bench
 
 SWINS = tuple(f'swin-{arch}' for arch in SWIN)
+SWINS_V2 = tuple(f'swinv2-{arch}' for arch in SWIN)
 DEITS = tuple(arch for arch in DEIT if arch.startswith('deit-'))
 # Work -> the models it is for.
 MODELS = {
-    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'curve'), SWINS + DEITS),
+    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'curve'),
+                    SWINS + SWINS_V2 + DEITS),
     'teacher': DEITS, 'distil': SWINS, 'distil-memory': SWINS, 'load': tuple(loading.RECIPES)}
 CASES = {
     'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
-            'forward:swin-tiny:800x1333:2', 'forward:swin-base:224:4', 'forward:deit-small:224:4',
+            'forward:swin-tiny:800x1333:2', 'forward:swin-base:224:4', 'forward:swinv2-tiny:256:4',
+            'forward:swinv2-tiny:800:1', 'forward:deit-small:224:4', 'train:swinv2-tiny:256:8',
             'train:swin-tiny:224:8', 'train:deit-small:224:8', 'memory:swin-tiny:224:8',
             'memory:deit-small:224:8', 'forward-memory:swin-tiny:224:4',
             'forward-memory:swin-tiny:800:1', 'forward-memory:deit-small:224:4',
@@ -30,7 +33,8 @@ CASES = {
             'load:imagenet:224:48', 'load:ade20k:512:24', 'load:coco:800:24',
             'load:coco-multi-scale:800:24', 'load:coco-jitter:1024:24'],
     'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
-             'forward:deit-small:224:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
+             'forward:swinv2-tiny:256:128', 'forward:deit-small:224:128',
+             'train:swinv2-tiny:256:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
              'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
              'teacher:deit-small:224:128', 'curve:swin-tiny:1333:1', 'curve:deit-small:1333:1'],
 }

@@ -1,8 +1,8 @@
 """The backbones that ``vit-plugin benchmark`` compares: the plugin's and those of other libraries.
 
 Each takes images (B, 3, H, W) and gives the normalised output of its last stage, (B, C, h, w) for
-Swin, or of its class token, (B, C) for DeiT: all do the same work. Libraries are imported when they
-are asked for.
+the Swins, or of its class token, (B, C) for DeiT: all do the same work. Libraries are imported when
+they are asked for.
 """
 from collections.abc import Callable
 from functools import partial
@@ -53,6 +53,12 @@ def plugin_swin(arch: str, size: Size) -> nn.Module:
     return Adapter(SwinTransformer(arch, out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
 
 
+def plugin_swin_v2(arch: str, size: Size) -> nn.Module:
+    from vit_plugin.backbones import SwinTransformerV2
+    return Adapter(SwinTransformerV2(arch, out_indices=(3,), drop_path_rate=0.),
+                   lambda out: out[0])
+
+
 def plugin_deit(arch: str, size: Size) -> nn.Module:
     from vit_plugin.backbones import DeiT
     return Adapter(DeiT(arch, img_size=size), lambda out: out[0])
@@ -61,6 +67,12 @@ def plugin_deit(arch: str, size: Size) -> nn.Module:
 def mmpretrain_swin(arch: str, size: Size) -> nn.Module:
     from mmpretrain.models import SwinTransformer
     return Adapter(SwinTransformer(arch, img_size=size, drop_path_rate=0.), lambda out: out[0])
+
+
+def mmpretrain_swin_v2(arch: str, size: Size) -> nn.Module:
+    from mmpretrain.models import SwinTransformerV2
+    return Adapter(SwinTransformerV2(arch, img_size=size, drop_path_rate=0.,
+                                     pad_small_map=min(size) < 8 * 32), lambda out: out[0])
 
 
 def mmpretrain_deit(arch: str, size: Size) -> nn.Module:
@@ -78,6 +90,14 @@ def timm_swin(arch: str, size: Size) -> nn.Module:
     import timm
     model = timm.create_model(f'swin_{arch}_patch4_window7_224', num_classes=0, global_pool='',
                               drop_path_rate=0., img_size=size)
+    return Adapter(model, to_channels_first)
+
+
+def timm_swin_v2(arch: str, size: Size) -> nn.Module:
+    from timm.models.swin_transformer_v2 import SwinTransformerV2
+    dims, depths, heads = SWIN[arch].values()
+    model = SwinTransformerV2(size, embed_dim=dims, depths=depths, num_heads=heads, window_size=8,
+                              num_classes=0, global_pool='', drop_path_rate=0.)
     return Adapter(model, to_channels_first)
 
 
@@ -133,6 +153,8 @@ def to_channels_first(x: Tensor) -> Tensor:
 BUILDERS: dict[tuple[str, str], Callable[[str, Size], nn.Module]] = {
     ('plugin', 'swin'): plugin_swin, ('plugin', 'deit'): plugin_deit,
     ('mmpretrain', 'swin'): mmpretrain_swin, ('mmpretrain', 'deit'): mmpretrain_deit,
+    ('plugin', 'swinv2'): plugin_swin_v2, ('mmpretrain', 'swinv2'): mmpretrain_swin_v2,
+    ('timm', 'swinv2'): timm_swin_v2,
     ('mmdet', 'swin'): partial(dense_swin, library='mmdet'),
     ('mmseg', 'swin'): partial(dense_swin, library='mmseg'),
     ('timm', 'swin'): timm_swin, ('timm', 'deit'): timm_deit,

@@ -28,10 +28,15 @@ def bias_maps(backbone: Any) -> list[Tensor]:
     The middle is the looking token's own place. The tables are the other way round: their offsets
     lead from the token looked at to the one that looks.
     """
-    height, width = backbone.window_size
-    tables = [stage.blocks[-1].attn.w_msa.relative_position_bias_table.detach()
-              for stage in backbone.stages]
-    return [table.T.reshape(-1, 2 * height - 1, 2 * width - 1).flip(1, 2) for table in tables]
+    maps = []
+    for stage in backbone.stages:
+        attention = stage.blocks[-1].attn.w_msa
+        height, width = attention.window
+        bias = attention.bias().detach()
+        table = bias.new_zeros(len(bias), (2 * height - 1) * (2 * width - 1))
+        table[:, attention.relative_position_index.flatten()] = bias.flatten(1)
+        maps.append(table.unflatten(1, (2 * height - 1, -1)).flip(1, 2))
+    return maps
 
 
 def draw(subject: Subject) -> Figure:
@@ -68,9 +73,9 @@ def draw_biases(subject: Subject) -> Figure:
     columns = min(MOST_HEADS, max(len(maps) for maps in stages))
     figure, axes = grid(len(stages), columns, width=1.3, height=1.3)
     reach = max(float(maps.abs().max()) for maps in stages) or 1.
-    height, width = subject.backbone.window_size
-    extent = (-width + 0.5, width - 0.5, height - 0.5, -height + 0.5)
     for i, (row, maps) in enumerate(zip(axes, stages)):
+        height, width = ((side + 1) // 2 for side in maps.shape[1:])
+        extent = (-width + 0.5, width - 0.5, height - 0.5, -height + 0.5)
         row[0].set_ylabel(f'stage {i + 1}', fontsize=9)
         for j, (axis, values) in enumerate(zip(row, maps)):
             shown = axis.imshow(values, vmin=-reach, vmax=reach, cmap='coolwarm', extent=extent)

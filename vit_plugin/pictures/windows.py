@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vit_plugin.layers import SwinBlockV2
 from vit_plugin.ops import crop, pad_to_windows, shift_mask, window_partition, window_reverse
 
 from .drawing import TWICE_EVEN, finish, grid, show_heat, show_image
@@ -36,13 +37,16 @@ class BlockAttention:
 def window_weights(block: Any, x: Tensor, shift: tuple[int, int]) -> Tensor:
     """(B, H, W, C), the input of a block, -> its attention weights (B, nW, heads, N, N)."""
     attention, window = block.attn.w_msa, block.attn.window
-    x = pad_to_windows(block.norm1(x), window)
+    if not isinstance(block, SwinBlockV2):  # its norm is after the attention
+        x = block.norm1(x)
+    x = pad_to_windows(x, window)
     size = (x.shape[1], x.shape[2])
     x = window_partition(x.roll((-shift[0], -shift[1]), dims=(1, 2)), window)
     b, windows, n, _ = x.shape
-    qkv = attention.qkv(x).reshape(b, windows, n, 3, attention.num_heads, -1)
+    qkv = attention.project(x).reshape(b, windows, n, 3, attention.num_heads, -1)
     q, k, _ = qkv.permute(3, 0, 1, 4, 2, 5)
-    scores = q @ k.transpose(-2, -1) * q.shape[-1]**-0.5 + attention.bias()
+    scale = attention.scale or q.shape[-1]**-0.5
+    scores = scale * q @ k.transpose(-2, -1) + attention.bias()
     if any(shift):
         scores = scores + shift_mask(size, window, shift, x.device)[:, None]
     return scores.softmax(-1)
