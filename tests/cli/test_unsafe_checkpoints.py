@@ -8,7 +8,7 @@ import mmpretrain  # noqa: F401, whose models are loaded
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader, Runner
 
 from tests.tool_runs import CONFIG, Run
@@ -119,6 +119,40 @@ def test_trusted_code_is_run(way: str, tool: Callable[..., None], config: Path, 
     name, *others = arguments(way, config, unsafe)
     tool(name, '--trust-checkpoint', *others)
     assert executed.exists()
+
+
+@pytest.mark.parametrize('way', ['test', 'resume', 'load_from', 'visualize'])
+def test_weights_that_are_nan_are_refused(way: str, stopped: Run, config: Path, first: dict,
+                                          trained: Path) -> None:
+    """Those of the head, which no backbone sees."""
+    content = deepcopy(first)
+    name = next(name for name in content['state_dict'] if name.startswith('head.'))
+    content['state_dict'][name].view(-1)[0] = float('nan')
+    torch.save(content, trained)
+    assert f'NaN or infinite: {name}' in stopped(*arguments(way, config, trained))
+
+
+def test_averages_that_are_nan_are_refused(stopped: Run, config: Path, first: dict,
+                                           trained: Path) -> None:
+    """Of an optimizer, which make the weights NaN at the next step."""
+    content = deepcopy(first)
+    states = content['optimizer']['state']
+    next(iter(states.values()))['exp_avg'].view(-1)[0] = float('nan')
+    torch.save(content, trained)
+    said = stopped(*arguments('resume', config, trained))
+    assert 'the optimizer of the checkpoint has running averages that are NaN' in said
+
+
+def test_teacher_that_is_nan_is_refused(stopped: Run, config: Path, tmp_path: Path) -> None:
+    text = TEACHER.format(checkpoint=str(tmp_path / 'teacher.pth'), init='')
+    teacher = Config.fromstring('model = dict()' + text, '.py').model.teacher
+    teacher.pop('checkpoint')
+    weights = MODELS.build(teacher).state_dict()
+    weights['backbone.bn1.running_var'][0] = float('nan')
+    torch.save(weights, tmp_path / 'teacher.pth')
+    config.write_text(config.read_text() + text)
+    said = stopped('train', config, '--work-dir', tmp_path / 'work')
+    assert 'NaN or infinite: backbone.bn1.running_var' in said
 
 
 def test_config_can_trust(tool: Callable[..., None], config: Path, unsafe: Path, executed: Path

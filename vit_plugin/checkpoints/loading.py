@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .errors import CheckpointError
+from .finite import check_finite, names_of
 from .layouts import locate, to_openmmlab
 from .matching import Match, match
 from .reading import read_state_dict, weights_of
@@ -59,6 +60,7 @@ def adapt_state_dict(backbone: nn.Module, state_dict: MutableMapping[str, Tensor
         UserError: there is nothing for the backbone, or it does not fit.
     """
     if is_own(backbone, state_dict, prefix):
+        check_finite(state_dict, [prefix + name for name in names_of(backbone)])
         return
     theirs = [key for key in state_dict if key.startswith(prefix)]
     if not theirs:
@@ -98,6 +100,7 @@ def adapt_classifier(backbone: nn.Module, state_dict: MutableMapping[str, Any],
         matched.skipped = [name for name in matched.skipped if name != 'head']
         for name, value in complete(backbone, matched).items():
             weights['backbone.' + name] = value
+        check_finite(weights, [name for name in weights if name.startswith('head.')])
         log_match(backbone, matched, 'a state dict')
     for key in theirs:
         del state_dict[key]

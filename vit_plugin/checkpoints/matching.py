@@ -12,6 +12,7 @@ from vit_plugin.errors import shorten
 
 from .differences import differences
 from .errors import CheckpointError
+from .finite import is_finite
 from .resizing import Size, find_window, fit_channels, fit_position, lacks_tokens, resize_table
 
 # What checkpoints hold beside the weights of the layers: buffers, other tasks' tokens, poolers and
@@ -132,7 +133,7 @@ def take(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.M
             value = fit(name, source, target, backbone, result, source_grid)
             if value.shape != target.shape:
                 result.wrong.append(f'{name} {tuple(value.shape)} for {tuple(target.shape)}')
-            elif not torch.isfinite(value.float()).all():
+            elif not is_finite(value):
                 result.wrong.append(f'{name} (not finite)')
             else:
                 result.weights[name] = value

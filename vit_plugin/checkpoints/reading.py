@@ -9,9 +9,11 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from .errors import CheckpointError
+from .expansion import check_expansion
 from .files import find_weights, identify, is_script, read_shards
 from .safe_globals import safe_globals
 
@@ -42,7 +44,7 @@ def read_state_dict(path: str | PathLike[str], trust: bool = False) -> dict[str,
     """
     content = read_checkpoint(path, trust=trust)
     try:
-        return weights_of(content)
+        return weights_of(content, f"'{path}'")
     except CheckpointError as error:
         raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
 
@@ -71,8 +73,10 @@ def read_checkpoint(path: str | PathLike[str], map_location: Any = 'cpu',
         if file.suffix == '.json':
             return read_shards(file, partial(read_file, map_location=map_location, trust=trust))
         return read_file(file, map_location, trust)
-    except (ImportError, CheckpointError):
+    except ImportError:
         raise
+    except CheckpointError as error:
+        raise CheckpointError(f"cannot read the checkpoint '{path}': {error}") from error
     except Exception as error:  # a damaged pickle or archive can raise almost anything
         raise CheckpointError(f"cannot read the checkpoint '{path}': "
                               f'{explain(error, file, trust)}') from error
@@ -96,13 +100,10 @@ def explain(error: Exception, file: Path, trust: bool) -> str:
             "torch.save(dict(state_dict=content['model']), new_path)")
 
 
-def weights_of(content: Any) -> dict[str, Tensor]:
+def weights_of(content: Any, source: str = 'a state dict') -> dict[str, Tensor]:
     """Take the weights out of a file's content; see `read_state_dict`."""
     for _ in range(2):  # mmengine's EMA and some trainers nest twice
-        nested = [key for key in NESTED_UNDER
-                  if isinstance(content, MutableMapping)
-                  and isinstance(content.get(key), MutableMapping)]
-        content = content[nested[0]] if nested else content
+        content = unnest(content, source)
     if not isinstance(content, MutableMapping):
         raise CheckpointError(f'found {type(content).__name__}, not a dict of tensors')
     weights = {}
@@ -114,6 +115,28 @@ def weights_of(content: Any) -> dict[str, Tensor]:
     if not weights:
         raise CheckpointError(f'found no tensors under {[str(key) for key in content][:5]}')
     return weights
+
+
+def unnest(content: Any, source: str) -> Any:
+    """The content under the first of `NESTED_UNDER`; log which other weights lie beside it."""
+    if not isinstance(content, MutableMapping):
+        return content
+    models = {key: value for key, value in content.items() if isinstance(value, MutableMapping)}
+    taken = [key for key in NESTED_UNDER if key in models]
+    if not taken:
+        return content
+    names = without_module(models.pop(taken[0]))
+    beside = [key for key, model in models.items() if names & without_module(model)]
+    if beside:
+        print_log(f"{source}: the weights under '{taken[0]}' are taken, not those under {beside}. "
+                  'To take others, save them alone: torch.save(content[KEY], NEW_PATH)', 'current')
+    return content[taken[0]]
+
+
+def without_module(model: MutableMapping[Any, Any]) -> set[str]:
+    """The names of a model's tensors without the ``module.`` of parallel training."""
+    return {str(name).removeprefix('module.') for name, value in model.items()
+            if isinstance(value, Tensor)}
 
 
 def side_by_side(content: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -150,6 +173,7 @@ def read_file(file: Path, map_location: Any, trust: bool) -> Any:
         return torch.load(file, map_location, weights_only=False)
     if is_script(file):  # torch 2.4 would load the program
         raise UnpicklingError('TorchScript')
+    check_expansion(file)
     with safe_globals():
         return torch.load(file, map_location, weights_only=True)
 

@@ -1,6 +1,7 @@
 """Plain data that trainers store beside weights: names that torch's unpickler may look up."""
 import argparse
 import codecs
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,17 +14,20 @@ from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.optim import OneCycleParamScheduler
 
+LOCK = threading.Lock()  # torch has one list for all threads
+
 
 @contextmanager
 def safe_globals() -> Iterator[None]:
-    """Allow `SAFE_GLOBALS` as long as a file is read."""
-    before = [*torch.serialization.get_safe_globals()]  # torch 2.4 gives its own list
-    torch.serialization.add_safe_globals(SAFE_GLOBALS)
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+    """Allow `SAFE_GLOBALS` as long as a file is read, by one thread at a time."""
+    with LOCK:
+        before = [*torch.serialization.get_safe_globals()]  # torch 2.4 gives its own list
+        torch.serialization.add_safe_globals(SAFE_GLOBALS)
+        try:
+            yield
+        finally:
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals(before)
 
 
 def named(function: Callable[..., Any], *modules: str, name: str) -> list[Callable[..., Any]]:
@@ -48,6 +52,11 @@ def get_method(owner: object, name: str) -> Any:
     return getattr(owner, name)
 
 
+def make_scalar(dtype: np.dtype[Any], value: Any) -> Any:
+    """A NumPy scalar; without a value NumPy would make one of any size that the type names."""
+    return SCALAR(dtype, value)
+
+
 CODES = np.typecodes['AllInteger'] + np.typecodes['Float'] + '?SU'
 MULTIARRAY = ('numpy.core.multiarray', 'numpy._core.multiarray')  # of numpy 1 and 2
 RECONSTRUCT: Any = np.zeros(0).__reduce__()[0]
@@ -61,7 +70,7 @@ SAFE_GLOBALS: list[Any] = [
     ConfigDict, Counter, bytearray, complex, frozenset, range, set, slice,
     np.ndarray, np.dtype, *{type(np.dtype(code)) for code in CODES},
     *named(RECONSTRUCT, *MULTIARRAY, name='_reconstruct'),
-    *named(SCALAR, *MULTIARRAY, name='scalar'),
+    *named(make_scalar, *MULTIARRAY, name='scalar'),
     *named(codecs.encode, '_codecs', name='encode'),
     argparse.Namespace,
 ]

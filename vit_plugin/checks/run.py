@@ -12,7 +12,7 @@ from .findings import Finding
 from .heads import check_heads, level_of_names
 from .label_maps import check_label_maps
 from .settings import check_schedule, check_settings
-from .weights import check_optimizer_state, check_weights
+from .weights import check_finite_weights, check_optimizer_state, check_weights
 
 
 def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[Finding]:
@@ -52,8 +52,10 @@ def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding
     if is_resumed:
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         yield from check_optimizer_state(optimizer, checkpoint)
-    if goes_on:
-        path = runner.cfg.get('load_from') or 'of this work dir'
+    path = runner.cfg.get('load_from') or 'of this work dir'
+    not_finite = check_finite_weights(runner.model, checkpoint, path)
+    yield from not_finite
+    if goes_on and not not_finite:
         yield from check_weights(runner.model, checkpoint, path)
 
 

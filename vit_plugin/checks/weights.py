@@ -3,10 +3,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from vit_plugin.checkpoints import CheckpointError
+from vit_plugin.checkpoints import CheckpointError, check_finite, names_of
 from vit_plugin.errors import did_you_mean, shorten
 from vit_plugin.files import is_whole_archive
 from vit_plugin.toolkits import unwrap
@@ -37,14 +37,30 @@ def check_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> li
     Loads the weights, as mmengine does next. mmengine only warns, and goes on with random ones:
     right for fine-tuning, not for testing and resuming.
     """
-    weights = {name.removeprefix('module.'): value
-               for name, value in checkpoint.get('state_dict', checkpoint).items()}
-    wrong = misfits(unwrap(model), weights)
+    wrong = misfits(unwrap(model), weights_in(checkpoint))
     if not wrong:
         return []
     return [Finding(f"the checkpoint '{path}' is of another model than the config:\n  "
                     + shorten(wrong, separator='\n  ')
                     + '\nUse the config that it was trained with, with the same options')]
+
+
+def weights_in(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The weights that mmengine takes from a checkpoint."""
+    weights = checkpoint.get('state_dict', checkpoint)
+    return {str(name).removeprefix('module.'): value for name, value in weights.items()}
+
+
+def check_finite_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> list[Finding]:
+    """Error where a model would get weights that are NaN or infinite."""
+    weights, own = weights_in(checkpoint), unwrap(model).state_dict()
+    names = [name for name in names_of(unwrap(model)) if name in own and name in weights
+             and getattr(weights[name], 'shape', None) == own[name].shape]
+    try:
+        check_finite(weights, names)
+    except CheckpointError as error:
+        return [Finding(f"the checkpoint '{path}' has weights that are {error}")]
+    return []
 
 
 def misfits(model: nn.Module, weights: dict[str, Any]) -> list[str]:
@@ -76,6 +92,11 @@ def check_optimizer_state(optimizer: Any, checkpoint: dict[str, Any]) -> list[Fi
             "the checkpoint is of a training with another optimizer: the config's "
             f'{type(optimizer).__name__} has {lacking[0]}, and that one had not. '
             f'{INSTEAD_OF_RESUMING}')]
+    states = checkpoint['optimizer'].get('state', {}).values()
+    values = [value for state in states for value in state.values()]
+    if any(isinstance(value, Tensor) and value.isnan().any() for value in values):
+        return [Finding('the optimizer of the checkpoint has running averages that are NaN, which '
+                        f'its weights are after the next step. {INSTEAD_OF_RESUMING}')]
     stored = [len(group['params']) for group in groups]
     sizes = [len(group['params']) for group in optimizer.param_groups]
     if stored != sizes:

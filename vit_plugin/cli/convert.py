@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 
 from vit_plugin.checkpoints import (
+    CheckpointError,
+    check_finite,
     from_openmmlab,
     read_state_dict,
     to_openmmlab,
     write_checkpoint,
 )
+from vit_plugin.errors import UserError
 from vit_plugin.files import check_new
 
 from .arguments import add_common
@@ -45,6 +48,10 @@ def convert(args: argparse.Namespace) -> None:
     check_new(args.target)
     weights, layout = to_openmmlab(read_state_dict(args.source, args.trust_checkpoint),
                                    args.prefix)
+    try:
+        check_finite(weights, [name for name in weights if not name.endswith('mask')])
+    except CheckpointError as error:
+        raise UserError(f"'{args.source}' has weights that are {error}") from error
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
     if nested and args.target.suffix == '.pth':

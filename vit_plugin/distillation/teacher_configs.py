@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import get_object_from_string
 from torch import Tensor, nn
 
-from vit_plugin.checkpoints import read_state_dict
+from vit_plugin.checkpoints import CheckpointError, check_finite, names_of, read_state_dict
 from vit_plugin.errors import UserError, did_you_mean
 from vit_plugin.registry import MODELS
 from vit_plugin.toolkits import TOOLKITS
@@ -48,9 +48,11 @@ def build_model(teacher: TeacherConfig, scope: str | None) -> nn.Module:
     if checkpoint is None:
         init_weights(model)
         return model
+    weights = read_state_dict(checkpoint)
     try:
-        model.load_state_dict(read_state_dict(checkpoint))
-    except RuntimeError as error:
+        check_finite(weights, names_of(model))
+        model.load_state_dict(weights)
+    except (RuntimeError, CheckpointError) as error:
         raise UserError(f"the teacher's checkpoint '{checkpoint}' does not fit its config: "
                         f'{error}') from error
     return model

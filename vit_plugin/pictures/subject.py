@@ -14,7 +14,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
-from vit_plugin.checkpoints import CheckpointError, read_state_dict
+from vit_plugin.checkpoints import CheckpointError, check_finite, names_of, read_state_dict
 from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import data_sets
@@ -167,6 +167,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool) -> None:
     except (FileNotFoundError, CheckpointError) as error:
         raise PictureError(str(error)) from error
     try:
+        check_finite(weights, names_of(model))
         model.load_state_dict(weights)
     except (CheckpointError, RuntimeError) as error:
         reason = ' '.join(str(error).split())[:400]
