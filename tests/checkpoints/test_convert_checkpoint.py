@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from vit_plugin.checkpoints import write_checkpoint
+from vit_plugin.checks.classes import classes_in
 
 from .checkpoint_models import (
     assert_close,
@@ -40,6 +41,30 @@ def test_there_and_back(tmp_path: Path, tool: Callable, capsys: pytest.CaptureFi
     expected = old_swin_names(theirs, masks=False)
     assert official.keys() == expected.keys()
     assert all(torch.equal(official[key], value) for key, value in expected.items())
+
+
+def test_names_of_classes_are_kept(tmp_path: Path, tool: Callable,
+                                   capsys: pytest.CaptureFixture) -> None:
+    """There and back, as `test` compares them with the data's; weights alone have none."""
+    meta = dict(dataset_meta=dict(classes=('cat', 'dog')), epoch=3)
+    torch.save(dict(state_dict=timm_vit().state_dict(), meta=meta), tmp_path / 'a.pth')
+    for source, target, to in (('a', 'b.pth', 'openmmlab'), ('b', 'c.pth', 'official'),
+                               ('c', 'd.pth', 'openmmlab')):
+        tool('convert_checkpoint', tmp_path / f'{source}.pth', tmp_path / target, '--to', to)
+        assert 'weights and the names of 2 classes' in capsys.readouterr().out
+        assert classes_in(torch.load(tmp_path / target)) == ['cat', 'dog']
+    for target, to in (('e.pth', 'timm'), ('f.safetensors', 'openmmlab')):
+        tool('convert_checkpoint', tmp_path / 'd.pth', tmp_path / target, '--to', to)
+        assert 'weights, without the names of 2 classes' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('meta', [None, [1], {'classes': 'cat'}, 'text'])
+def test_no_names_of_classes(meta: object, tmp_path: Path, tool: Callable,
+                             capsys: pytest.CaptureFixture) -> None:
+    torch.save(dict(state_dict=timm_vit().state_dict(), meta=meta), tmp_path / 'a.pth')
+    tool('convert_checkpoint', tmp_path / 'a.pth', tmp_path / 'b.pth')
+    assert capsys.readouterr().out.rstrip().endswith('weights')
+    assert torch.load(tmp_path / 'b.pth').keys() == {'state_dict'}
 
 
 def test_one_of_several_models(tmp_path: Path, tool: Callable) -> None:

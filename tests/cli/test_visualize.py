@@ -13,17 +13,19 @@ from mmengine.config import Config
 from PIL import Image
 
 from tests.pictured import MakeConfig
+from tests.tool_runs import Run
 from vit_plugin.pictures.subject import load_subject
 
 pytestmark = pytest.mark.usefixtures('no_window')
 
 
-def weights_of(path: Path) -> Path:
+def weights_of(path: Path, classes: list[str] | None = None) -> Path:
     """A checkpoint as the config's model would leave it, with other weights than it starts with."""
     model = load_subject(Config.fromfile(path), path.stem, None).model
     for parameter in model.parameters():
         parameter.data.add_(torch.randn_like(parameter) * 0.01)
-    torch.save(dict(state_dict=model.state_dict()), path.with_suffix('.pth'))
+    meta = dict(dataset_meta=dict(classes=classes)) if classes else {}
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path.with_suffix('.pth'))
     return path.with_suffix('.pth')
 
 
@@ -42,6 +44,39 @@ def test_every_kind_from_the_command_line(
     assert min(pixels.shape) > 200
     assert pixels.std() > 10
     assert pyplot.get_fignums() == []
+
+
+OTHERS = ['light', 'dark']  # the folders are dark and light
+
+
+@pytest.mark.parametrize('kind', ['predictions', 'gradcam'])
+def test_names_of_other_classes_are_refused(kind: str, pictured: MakeConfig, stopped: Run,
+                                            tmp_path: Path) -> None:
+    path = pictured('classification', 'DeiT')
+    said = stopped('visualize', kind, path, weights_of(path, OTHERS), '--out', tmp_path / 'a.png')
+    assert "the checkpoint has ['light', 'dark'], the data have ['dark', 'light']" in said
+    assert not (tmp_path / 'a.png').exists()
+
+
+@pytest.mark.parametrize(('kind', 'classes'), [
+    ('predictions', ['dark', 'light']), ('predictions', ['dark', 'light', 'grey']),
+    ('positions', OTHERS), ('attention', OTHERS)])
+def test_pictures_of_the_same_classes_or_without_names(
+        kind: str, classes: list[str], pictured: MakeConfig, tool: Callable[..., None],
+        tmp_path: Path) -> None:
+    path = pictured('classification', 'DeiT')
+    tool('visualize', kind, path, weights_of(path, classes), '--out', tmp_path / 'a.png')
+    assert (tmp_path / 'a.png').exists()
+
+
+def test_names_come_from_the_checkpoint_where_the_data_have_none(pictured: MakeConfig,
+                                                                 tmp_path: Path) -> None:
+    path = pictured('classification', 'DeiT')
+    cfg = Config.fromfile(path)
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = str(tmp_path / 'nowhere')
+    subject = load_subject(cfg, 'a', weights_of(path, OTHERS))
+    assert [subject.class_name(label) for label in (0, 1)] == OTHERS
 
 
 def test_weights_and_images_come_from_the_command_line(

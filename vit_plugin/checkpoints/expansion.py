@@ -76,6 +76,8 @@ def count_made(stream: IO[bytes]) -> Iterator[float]:
             marks.append(len(stack))
         elif name.endswith('PUT'):
             memo[argument] = stack[-1]
+        elif name == 'MEMOIZE':
+            memo[len(memo)] = stack[-1]
         elif name.endswith('GET'):
             stack.append(memo[argument])
         else:

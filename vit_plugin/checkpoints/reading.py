@@ -42,7 +42,11 @@ def read_state_dict(path: str | PathLike[str], trust: bool = False) -> dict[str,
         UserError: the file is damaged, needs code to be read, or holds no
             weights.
     """
-    content = read_checkpoint(path, trust=trust)
+    return take_weights(read_checkpoint(path, trust=trust), path)
+
+
+def take_weights(content: Any, path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The weights in what `read_checkpoint` has read from ``path``; see `read_state_dict`."""
     try:
         return weights_of(content, f"'{path}'")
     except CheckpointError as error:

@@ -18,7 +18,9 @@ def classes_of(dataset: Dataset) -> list[str]:
 
 def classes_in(checkpoint: dict[str, Any]) -> list[str]:
     """Names of the classes that a checkpoint was trained on; empty where it does not tell."""
-    meta = checkpoint.get('meta') or {}
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, dict):
+        return []
     found = {key.lower(): value for key, value in (meta.get('dataset_meta') or meta).items()}
     classes = found.get('classes') or ()  # in capitals before OpenMMLab 2
     return [] if isinstance(classes, str) else list(classes)
@@ -73,10 +75,9 @@ def check_checkpoint_classes(checkpoint: dict[str, Any], dataset: Dataset,
         level: Level of the error; NOTSET compares nothing.
     """
     trained, classes = classes_in(checkpoint), classes_of(dataset)
-    if not level or not trained or trained[:len(classes)] == classes:
+    lists = difference(trained, classes)
+    if not level or not lists:
         return []
-    lists = (f'the checkpoint has {listed(trained)}, the data have {listed(classes)}'
-             f'{first_difference(trained, classes)}')
     if goes_on:
         return [Finding(
             "the checkpoint was trained on other classes than the data's, so that labels mean "
@@ -87,6 +88,14 @@ def check_checkpoint_classes(checkpoint: dict[str, Any], dataset: Dataset,
             f'load_from: the head fits, but was trained on other classes: {lists}. Its weights '
             'start from those of another class where names differ.', logging.WARNING)]
     return []
+
+
+def difference(trained: Sequence[str], classes: Sequence[str]) -> str | None:
+    """The names of a checkpoint's classes and the data's, if these are not the first of those."""
+    if not trained or list(trained[:len(classes)]) == list(classes):
+        return None
+    return (f'the checkpoint has {listed(trained)}, the data have {listed(classes)}'
+            f'{first_difference(trained, classes)}')
 
 
 def listed(names: Sequence[str]) -> str:

@@ -79,7 +79,7 @@ def misfits(model: nn.Module, weights: dict[str, Any]) -> list[str]:
 
 def check_optimizer_state(optimizer: Any, checkpoint: dict[str, Any]) -> list[Finding]:
     """Error where a training would be resumed without its progress, or by another optimizer."""
-    if 'meta' not in checkpoint:
+    if 'iter' not in (checkpoint.get('meta') or {}):
         return [Finding('the checkpoint holds weights alone, so that no training can go on from '
                         f'it. {INSTEAD_OF_RESUMING}')]
     groups = checkpoint.get('optimizer', {}).get('param_groups')

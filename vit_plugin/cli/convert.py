@@ -9,10 +9,12 @@ from vit_plugin.checkpoints import (
     CheckpointError,
     check_finite,
     from_openmmlab,
-    read_state_dict,
+    read_checkpoint,
+    take_weights,
     to_openmmlab,
     write_checkpoint,
 )
+from vit_plugin.checks.classes import classes_in
 from vit_plugin.errors import UserError
 from vit_plugin.files import check_new
 
@@ -46,17 +48,22 @@ def main() -> None:
 
 def convert(args: argparse.Namespace) -> None:
     check_new(args.target)
-    weights, layout = to_openmmlab(read_state_dict(args.source, args.trust_checkpoint),
-                                   args.prefix)
+    content = read_checkpoint(args.source, trust=args.trust_checkpoint)
+    weights, layout = to_openmmlab(take_weights(content, args.source), args.prefix)
+    classes = classes_in(content)
     try:
         check_finite(weights, [name for name in weights if not name.endswith('mask')])
     except CheckpointError as error:
         raise UserError(f"'{args.source}' has weights that are {error}") from error
     converted = weights if args.to == 'openmmlab' else from_openmmlab(weights, args.to)
+    names = f'the names of {len(classes)} classes' if classes else ''
     nested = {'openmmlab': 'state_dict', 'official': 'model'}.get(args.to)
     if nested and args.target.suffix == '.pth':
-        write_checkpoint({nested: converted}, args.target)
+        meta = {'meta': {'dataset_meta': {'classes': classes}}} if classes else {}
+        write_checkpoint({nested: converted, **meta}, args.target)
+        names = names and f' and {names}'
     else:
         write_checkpoint(converted, args.target)
+        names = names and f', without {names}'
     print(f'{args.source} ({layout}) -> {args.target} ({args.to}): {len(converted)} of '
-          f'{len(weights)} weights')
+          f'{len(weights)} weights{names}')

@@ -1,4 +1,5 @@
 """The subject of a picture: a model with its weights, and images as that model sees them."""
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +15,15 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch import Tensor, nn
 
-from vit_plugin.checkpoints import CheckpointError, check_finite, names_of, read_state_dict
+from vit_plugin.checkpoints import (
+    CheckpointError,
+    check_finite,
+    names_of,
+    read_checkpoint,
+    take_weights,
+)
+from vit_plugin.checks.classes import classes_in, difference
+from vit_plugin.checks.heads import level_of_names
 from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import data_sets
@@ -43,6 +52,7 @@ class Subject:
     name: str
     model: Any
     weights: str
+    trained: list[str]  # names of the checkpoint's classes; empty where it does not tell
 
     @property
     def backbone(self) -> Any:
@@ -109,12 +119,23 @@ class Subject:
 
     @cached_property
     def metainfo(self) -> dict[str, Any]:
-        """``classes``, ``palette`` ..., of image folders only where they are there."""
+        """``classes``, ``palette`` ..., of image folders only where they are there.
+
+        Raises:
+            PictureError: the checkpoint was trained on other classes.
+        """
         with self.scope():
             found = DATASETS.build({**test_dataset(self.cfg), 'lazy_init': True}).metainfo
         if found.get('classes') is None:
             with suppress(PictureError):
                 found = self.dataset.metainfo
+        if found.get('classes') is None:
+            return {**found, 'classes': self.trained}
+        lists = difference(self.trained, found['classes'])
+        if lists and level_of_names(self.model) == logging.ERROR:
+            raise PictureError("the checkpoint was trained on other classes than the data's, which "
+                               f'would be drawn under wrong names: {lists}. Give the data the same '
+                               'classes, in the same order')
         return found
 
     def class_name(self, label: int) -> str:
@@ -154,16 +175,17 @@ def load_subject(cfg: Config, name: str, checkpoint: str | Path | None,
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = MODELS.build(settings).eval()
-        if checkpoint is not None:
-            load_weights(model, checkpoint, trust)
-    weights = 'random weights' if checkpoint is None else short_path(checkpoint)
-    return Subject(cfg, name, model, weights)
+        if checkpoint is None:
+            return Subject(cfg, name, model, 'random weights', [])
+        trained = load_weights(model, checkpoint, trust)
+    return Subject(cfg, name, model, short_path(checkpoint), trained)
 
 
-def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool) -> None:
-    """Load the weights of a whole model; nothing may be missing or left over."""
+def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool) -> list[str]:
+    """Load the weights of a whole model, nothing missing or left over; the names of its classes."""
     try:
-        weights = read_state_dict(checkpoint, trust)
+        content = read_checkpoint(checkpoint, trust=trust)
+        weights = take_weights(content, checkpoint)
     except (FileNotFoundError, CheckpointError) as error:
         raise PictureError(str(error)) from error
     try:
@@ -173,6 +195,7 @@ def load_weights(model: nn.Module, checkpoint: str | Path, trust: bool) -> None:
         reason = ' '.join(str(error).split())[:400]
         raise PictureError(f"the checkpoint '{checkpoint}' does not fit the config's model: "
                            f'{reason}') from error
+    return classes_in(content)
 
 
 def token_grid(backbone: Any, inputs: Tensor) -> tuple[int, int]:
