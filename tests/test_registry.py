@@ -60,7 +60,7 @@ def test_names_the_missing_library() -> None:
     assert "'DistilledClassifier'" in message
     assert "vit_plugin.distillation.classifier needs 'mmpretrain'" in message
     assert 'pip install' in message
-    assert "Did you mean 'SwinTransformer'?" in message
+    assert "Did you mean 'SwinTransformer' or 'SwinTransformerV2'?" in message
 
 
 def test_backbones_come_without_loading_mmpretrain() -> None:

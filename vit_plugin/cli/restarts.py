@@ -5,6 +5,10 @@ import signal
 
 
 def end_restarts() -> None:
-    """End torchrun, which would restart the processes, when this one ends and has said why."""
-    if os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') != '0':
+    """End torchrun, which would restart the processes, when this one ends and has said why.
+
+    Its agent, the parent of each process, gives them both variables.
+    """
+    by_torchrun = 'TORCHELASTIC_RUN_ID' in os.environ
+    if by_torchrun and os.environ.get('TORCHELASTIC_MAX_RESTARTS', '0') != '0':
         atexit.register(os.kill, os.getppid(), signal.SIGTERM)
