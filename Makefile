@@ -37,7 +37,7 @@ test-alone:  # with one toolkit, or none (mmengine), in .venv-<its name>: make t
 
 test-transformers5:  # weights of transformers 5, beside which mmpretrain does not import
 	EXTRAS=mmengine,dev $(MAKE) setup VENV=.venv-transformers5
-	.venv-transformers5/bin/python -m uv pip install --quiet --python .venv-transformers5/bin/python transformers==5.24.0
+	.venv-transformers5/bin/python -m uv pip install --quiet --python .venv-transformers5/bin/python transformers==5.24.0 scipy
 	.venv-transformers5/bin/python -m pytest --allow-missing -rs tests/checkpoints
 
 lint: setup

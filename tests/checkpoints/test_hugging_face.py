@@ -9,7 +9,14 @@ import transformers
 from torch import nn
 
 from tests.conftest import needs
-from vit_plugin.checkpoints import CheckpointError, load_pretrained
+from vit_plugin.checkpoints import (
+    CheckpointError,
+    from_openmmlab,
+    load_pretrained,
+    read_state_dict,
+    to_openmmlab,
+    write_checkpoint,
+)
 
 from .checkpoint_models import (
     CLASSES,
@@ -84,6 +91,48 @@ def test_model(cls: str, way: str, tmp_path: Path) -> None:
     assert_stages_equal(theirs, ours)
     if cls == 'SwinBackbone':
         assert_norms_equal(theirs, ours)
+
+
+OUT: dict[str, tuple[Callable[..., nn.Module], dict[str, str]]] = {
+    'SwinForImageClassification': (swin, {'classifier': 'fc'}),
+    'ViTForImageClassification': (deit, {'classifier': 'layers.head'}),
+    'DeiTForImageClassificationWithTeacher': (distilled, {
+        'cls_classifier': 'layers.head', 'distillation_classifier': 'layers.head_dist'}),
+}
+
+
+@pytest.mark.parametrize('index', ['with index', 'without index'])
+@pytest.mark.parametrize('cls', OUT)
+def test_out(cls: str, index: str, tmp_path: Path) -> None:
+    """As `from_pretrained` reads it, and back."""
+    build, heads = OUT[cls]
+    ours = build()
+    weights = {f'backbone.{key}': value for key, value in ours.state_dict().items()}
+    width = 16 if build in (deit, distilled) else 32
+    for name in heads.values():
+        linear = randomise(nn.Linear(width, CLASSES), seed=len(name))
+        weights |= {f'head.{name}.{key}': value for key, value in linear.state_dict().items()}
+    (hf_swin if 'Swin' in cls else hf_vit)(cls).config.save_pretrained(tmp_path)
+    if index == 'without index':  # as timm's weights, which have none
+        weights = {key: value for key, value in weights.items() if not key.endswith('index')}
+    write_checkpoint(from_openmmlab(weights, 'huggingface'), tmp_path / 'model.safetensors')
+    theirs, report = getattr(transformers, cls).from_pretrained(tmp_path, output_loading_info=True)
+    for keys in report.values():  # version 5 keeps no indices
+        assert all('relative_position_index' in key for key in keys)
+    theirs.eval()
+    assert_stages_equal(theirs, ours)
+    for module, name in heads.items():
+        assert torch.equal(getattr(theirs, module).weight, weights[f'head.{name}.weight'])
+    back, _ = to_openmmlab(read_state_dict(tmp_path))
+    kept = [key for key in weights if not key.startswith(('backbone.norm0', 'backbone.norm1'))]
+    assert all(torch.equal(back[key], weights[key]) for key in kept)
+
+
+def test_layer_scale_has_no_place_there() -> None:
+    model = nn.ModuleDict({'backbone': deit(layer_scale_init_value=1.)})
+    weights = model.state_dict()
+    with pytest.raises(CheckpointError, match=r'has no place for encoder\.layer\.0\.layer_scale1'):
+        from_openmmlab(weights, 'huggingface')
 
 
 def assert_norms_equal(theirs: nn.Module, ours: nn.Module) -> None:

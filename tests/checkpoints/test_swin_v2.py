@@ -100,6 +100,15 @@ def test_there_and_back(to: str) -> None:
     assert all(torch.equal(value, expected[key]) for key, value in back.items())
 
 
+def test_there_and_back_to_hugging_face() -> None:
+    weights = hugging_faces().state_dict()
+    middle, layout = to_openmmlab(weights)
+    assert layout == 'Hugging Face'
+    back = from_openmmlab(middle, 'huggingface')
+    assert back.keys() == weights.keys()
+    assert all(torch.equal(value, weights[key]) for key, value in back.items())
+
+
 def test_another_window_at_load(tmp_path: Path) -> None:
     """As the official fine-tuning: pre-trained with windows of 6, fine-tuned with 8."""
     theirs = timms(pretrained_window_sizes=(6, 6, 6, 6))

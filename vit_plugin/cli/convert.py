@@ -1,6 +1,6 @@
 """Convert a Swin or DeiT checkpoint from any known layout to another.
 
-Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official
+Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official|huggingface
 """
 import argparse
 from pathlib import Path
@@ -30,7 +30,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('source', help='.pth, .pt, .bin or .safetensors, the index.json of one in '
                                        'parts, a folder of Hugging Face, or an address (https://...)')
     parser.add_argument('target', type=Path, help='a new file, .pth or .safetensors')
-    parser.add_argument('--to', choices=('openmmlab', 'timm', 'official'), default='openmmlab')
+    parser.add_argument('--to', choices=('openmmlab', 'timm', 'official', 'huggingface'),
+                        default='openmmlab')
     parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.' or "
                                          "'teacher'; needed where the source holds several")
     add_common(parser)

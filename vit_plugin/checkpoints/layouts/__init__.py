@@ -12,7 +12,16 @@ from torch import Tensor
 from vit_plugin.errors import shorten
 
 from ..errors import CheckpointError
-from . import huggingface, huggingface5, openmmlab, swin_v2, timm_swin, timm_vit, torchvision
+from . import (
+    huggingface,
+    huggingface5,
+    openmmlab,
+    swin_v2,
+    timm_swin,
+    timm_vit,
+    to_huggingface,
+    torchvision,
+)
 
 Convert = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
@@ -54,6 +63,10 @@ TARGETS = (
     Layout('official',                 openmmlab.VIT,            timm_vit.to_vit),
     Layout('official',                 swin_v2.OPENMMLAB,        swin_v2.to_official),
     Layout('official',                 openmmlab.SWIN,           timm_swin.to_official),
+    Layout('huggingface',              openmmlab.DISTILLED,      to_huggingface.to_distilled),
+    Layout('huggingface',              openmmlab.VIT,            to_huggingface.to_vit),
+    Layout('huggingface',              swin_v2.OPENMMLAB,        to_huggingface.to_swin_v2),
+    Layout('huggingface',              openmmlab.SWIN,           to_huggingface.to_swin),
 )
 
 
@@ -94,7 +107,7 @@ def to_openmmlab(weights: Mapping[str, Tensor],
 
 
 def from_openmmlab(weights: Mapping[str, Tensor], to: str) -> dict[str, Tensor]:
-    """Convert ``backbone.`` and ``head.`` of OpenMMLab to ``'timm'`` or ``'official'``.
+    """Convert ``backbone.`` and ``head.`` of OpenMMLab to the target of a row of `TARGETS`.
 
     Whatever is neither (a neck, a detection head) has no place there and is left out.
 
@@ -107,7 +120,7 @@ def from_openmmlab(weights: Mapping[str, Tensor], to: str) -> dict[str, Tensor]:
         if target.name == to and all(key in inside for key in target.signature):
             return target.convert(inside)
     raise CheckpointError(f"there is no way to '{to}' from a backbone with the keys "
-                          f'{shorten(inside)}')
+                          f'{shorten(weights)}')
 
 
 def locate(keys: Iterable[str], prefix: str | None = None) -> tuple[Layout, str]:

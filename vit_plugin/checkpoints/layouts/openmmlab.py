@@ -5,6 +5,7 @@ from .renaming import rename
 
 SWIN = ('patch_embed.projection.weight', 'stages.0.blocks.0.attn.w_msa.qkv.weight')
 VIT = ('patch_embed.projection.weight', 'layers.0.attn.qkv.weight')
+DISTILLED = (*VIT, 'dist_token')
 # mmseg's ViT uses torch's MultiheadAttention
 MULTIHEAD_VIT = ('patch_embed.projection.weight', 'layers.0.attn.attn.in_proj_weight')
 
