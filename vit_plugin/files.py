@@ -3,7 +3,7 @@ import errno
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -60,6 +60,17 @@ def kind_of(entry: os.DirEntry) -> str:
             raise
         return 'link in a circle'
     return 'broken link' if entry.is_symlink() else 'no file'
+
+
+def missing_files(paths: Collection[str]) -> list[str]:
+    """Those of many paths that are no files on the disk; lists a folder at a time."""
+    folders = {os.path.dirname(path) for path in paths}
+    there = set()
+    for folder in filter(os.path.isdir, folders):
+        there |= {entry.path for entry in os.scandir(folder) if kind_of(entry) == 'file'}
+    # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b'). A pipe
+    # is no file: it would be waited for.
+    return [path for path in paths if path not in there and not os.path.isfile(path)]
 
 
 def is_whole_archive(path: str | Path) -> bool:

@@ -117,24 +117,53 @@ def test_load_from_of_another_architecture(stopped: Run, config: Path, work: Pat
     assert f"cannot load load_from='{tmp_path}/resnet.pth': neither a Swin nor a ViT" in said
 
 
-@pytest.mark.parametrize('split', ['train', 'val', 'test'])
-def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: Run) -> None:
-    """mmseg: loss 0, accuracy 100, mIoU nan. Also in a config without the hook."""
+def edited(ade: Path, tmp_path: Path, split: str, edit: Callable[[Path], object]) -> Config:
+    """A segmentor's config with a copy of the data in one split, after ``edit`` of its maps."""
     shutil.copytree(ade, tmp_path / 'ade')
     for path in (tmp_path / 'ade/annotations').iterdir():
-        Image.fromarray(np.full((64, 64), 255, np.uint8)).save(path)
+        edit(path)
     cfg = Config(shrunk(SEGMENTATION, ade)._cfg_dict.to_dict())  # loaders that share nothing
     dataset = cfg[f'{split}_dataloader'].dataset
     dataset.get('dataset', dataset).data_root = str(tmp_path / 'ade')
-    hooks = cfg.pop('custom_hooks') if split == 'train' else cfg.custom_hooks
-    assert hooks[0] == dict(type='vit_plugin.LabelCheckHook')
+    return cfg
+
+
+def run(cfg: Config, split: str, tmp_path: Path, stopped: Run) -> str:
+    """The message that training, or testing random weights, ends with."""
     cfg.dump(tmp_path / f'labels_{split}.py')
     torch.save(dict(state_dict=build(cfg).state_dict()), tmp_path / 'model.pth')
     tool = ('test', tmp_path / f'labels_{split}.py', tmp_path / 'model.pth')
     if split != 'test':
         tool = ('train', tool[1])
-    said = stopped(*tool, '--work-dir', tmp_path / 'work')
+    return stopped(*tool, '--work-dir', tmp_path / 'work')
+
+
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_label_maps_of_nothing(split: str, ade: Path, tmp_path: Path, stopped: Run) -> None:
+    """mmseg: loss 0, accuracy 100, mIoU nan. Also in a config without the hook."""
+    nothing = Image.fromarray(np.full((64, 64), 255, np.uint8))
+    cfg = edited(ade, tmp_path, split, nothing.save)
+    hooks = cfg.pop('custom_hooks') if split == 'train' else cfg.custom_hooks
+    assert hooks[0] == dict(type='vit_plugin.LabelCheckHook')
+    said = run(cfg, split, tmp_path, stopped)
     assert 'Error: all pixels of all 4 label maps are ignored' in said
+
+
+def test_label_map_that_is_missing(ade: Path, tmp_path: Path, stopped: Run) -> None:
+    """Found before training, not when its turn comes."""
+    cfg = edited(ade, tmp_path, 'val', lambda path: path.name == '2.png' and path.unlink())
+    said = run(cfg, 'val', tmp_path, stopped)
+    assert "Error: 1 of 4 label maps are not on the disk: '" in said
+    assert 'annotations/2.png' in said
+
+
+def test_evaluated_label_that_is_no_class(ade: Path, tmp_path: Path, stopped: Run) -> None:
+    """mmseg leaves its pixels out of the mIoU without a word."""
+    labels = np.full((64, 64), 1, np.uint8)
+    labels[:8] = 200
+    cfg = edited(ade, tmp_path, 'test', Image.fromarray(labels).save)
+    said = run(cfg, 'test', tmp_path, stopped)
+    assert 'has the label(s) [200], but' in said
 
 
 @pytest.fixture

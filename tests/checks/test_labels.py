@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.dataset import Compose, ConcatDataset, RepeatDataset
 from mmengine.logging import MMLogger
+from mmengine.structures import PixelData
 from mmseg.registry import DATASETS
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 from tests.conftest import SIZE
 from vit_plugin.checks.findings import raise_and_log
-from vit_plugin.checks.label_maps import check_label_maps
+from vit_plugin.checks.label_maps import check_evaluated_maps, check_label_maps, ignored_labels
 
 # The README's own data, and one of mmseg's.
 OWN = dict(type='BaseSegDataset', img_suffix='.jpg', seg_map_suffix='.png', metainfo=dict(
@@ -131,3 +134,34 @@ def test_data_without_maps_passes(image_folder: Path) -> None:
         type='vit_plugin.ImageFolder', data_root=str(image_folder),
         pipeline=[dict(type='vit_plugin.LoadImage')]))
     assert check_label_maps(dataset) == []
+
+
+def test_maps_in_jpeg_are_warned_of(ade: Path, tmp_path: Path, said: Callable[[], str]) -> None:
+    """Whatever the name says: 20 and 120 become 19, 21, 119, ..."""
+    folder = write_maps(ade, tmp_path / 'ade', half(0, 1))
+    assert 'JPEG' not in str(check_label_maps(build('own, 0 is a class', folder)))
+    for i in range(2):
+        Image.fromarray(half(0, 1)).save(folder / f'annotations/{i}.png', 'JPEG')
+    raise_and_log(check_label_maps(build('own, 0 is a class', folder)))
+    assert "2 of these label maps, such as '" in said()
+
+
+@pytest.mark.parametrize(('values', 'wrong'), [
+    ((0, 2), []), ((1, 255), []), ((0, 3), [3]), ((9, 44), [9, 44])])
+@pytest.mark.parametrize('reduced', [False, True])
+def test_evaluated_maps(values: tuple[int, int], wrong: list[int], reduced: bool) -> None:
+    """Of three classes; mmseg's metrics give an mIoU without such pixels."""
+    sample = SegDataSample(metainfo=dict(seg_map_path='map.png', reduce_zero_label=reduced),
+                           gt_sem_seg=PixelData(data=torch.from_numpy(half(*values))[None].long()))
+    found = [finding.message for finding in check_evaluated_maps([sample], 3, {255})]
+    named = [label + reduced for label in wrong]
+    assert len(found) == bool(wrong)
+    assert all(f"'map.png' has the label(s) {named}" in message for message in found)
+
+
+def test_labels_that_somebody_ignores_pass(ade: Path) -> None:
+    """The head, the data or the metric: each alone is how some config of mmseg says it."""
+    head, data = torch.nn.Module(), build('own, 0 is a class', ade)
+    head.ignore_index, data.ignore_index = 7, 8  # type: ignore[assignment]
+    metric = type('Metric', (), dict(ignore_index=9))()
+    assert ignored_labels(torch.nn.Sequential(head), data, [metric]) == {7, 8, 9, 255}

@@ -1,11 +1,10 @@
 """COCO's annotation files: entries, ids, categories, boxes, images and masks."""
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from vit_plugin.errors import shorten
-from vit_plugin.files import kind_of
+from vit_plugin.files import missing_files
 
 from .findings import Finding
 
@@ -132,14 +131,8 @@ def check_categories(classes: Sequence[str] | str, found: Sequence[str], known: 
 
 
 def check_images(paths: Sequence[str], path: str) -> list[Finding]:
-    """Error where images of a file are not on the disk; lists a folder at a time."""
-    folders = {os.path.dirname(image) for image in paths}
-    there = set()
-    for folder in filter(os.path.isdir, folders):
-        there |= {entry.path for entry in os.scandir(folder) if kind_of(entry) == 'file'}
-    # Listing is fast; what it misses may only be written in another way ('a//b', 'a/../b'). A pipe
-    # is no file: it would be waited for.
-    missing = [image for image in paths if image not in there and not os.path.isfile(image)]
+    """Error where images of a file are not on the disk."""
+    missing = missing_files(paths)
     if not missing:
         return []
     return [Finding(

@@ -1,4 +1,5 @@
 """The checks as hooks, for any toolkit's own scripts."""
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -7,9 +8,10 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.registry import HOOKS
 
-from .findings import raise_and_log
-from .label_maps import check_label_maps
-from .run import check_loaded, check_run, data_of, stage_of
+from .classes import classes_of
+from .findings import raise_and_log, raise_errors
+from .label_maps import check_evaluated_maps, check_label_maps, ignored_labels
+from .run import check_config, check_loaded, check_run, data_of, metrics_of, stage_of
 
 
 @HOOKS.register_module()
@@ -44,6 +46,7 @@ class CheckHook(Hook):
         if not self.is_checked and isinstance(runner, Runner):
             self.is_checked = True
             label_maps = not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks)
+            raise_and_log(check_config(runner.cfg, stage))
             raise_and_log(check_run(runner, stage, label_maps))
 
     def before_run(self, runner: Runner) -> None:
@@ -54,6 +57,23 @@ class CheckHook(Hook):
         read_as_data(trusted)
         if isinstance(runner, Runner):
             self.check(runner, stage_of(runner))
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                       outputs: Sequence[Any] | None = None) -> None:
+        """Check label maps of mmseg as they are evaluated: looking at all before takes long."""
+        self.check_evaluated(runner, 'val', outputs or ())
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
+                        outputs: Sequence[Any] | None = None) -> None:
+        """Check label maps of mmseg as they are evaluated."""
+        self.check_evaluated(runner, 'test', outputs or ())
+
+    def check_evaluated(self, runner: Runner, split: str, outputs: Sequence[Any]) -> None:
+        """Raise `UserError` where an evaluated label map has labels that are no class."""
+        if runner.cfg.get('default_scope') == 'mmseg':
+            dataset = data_of(runner, split)[split]
+            ignored = ignored_labels(runner.model, dataset, metrics_of(runner, split))
+            raise_errors(check_evaluated_maps(outputs, len(classes_of(dataset)), ignored))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Check the checkpoint, before mmengine copies its weights."""

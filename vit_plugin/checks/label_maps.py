@@ -3,11 +3,12 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from torch import nn
 
 from vit_plugin.errors import count_passed_over
 from vit_plugin.files import list_files
@@ -89,22 +90,67 @@ def check_size(labels: np.ndarray, path: str, image: str | None,
     return []
 
 
-def check_range(labels: np.ndarray, path: str, num_classes: int, ignore_index: int,
+def check_range(labels: np.ndarray, path: str, num_classes: int, ignored: Collection[int],
                 reduce_zero_label: bool) -> list[Finding]:
-    """Error where a map (H, W), as it was read, has labels that are no class."""
-    wrong = labels[(labels >= num_classes) & (labels != ignore_index)]
-    if not wrong.size:
+    """Error where a map, as it was read, has labels that are no class.
+
+    Args:
+        labels: The map, or its values.
+        path: Its file.
+        num_classes: Labels are 0 ... num_classes - 1; 0 if that is not known.
+        ignored: These are allowed, too.
+        reduce_zero_label: True if 1 was taken off the labels.
+    """
+    wrong = labels[labels >= num_classes]
+    wrong = wrong[~np.isin(wrong, list(ignored))]
+    if not num_classes or not wrong.size:
         return []
+    others = ', '.join(map(str, sorted(ignored)))
+    jpeg = '. It is a JPEG, which changes values: save it as PNG' if is_jpeg(path) else ''
     shift = int(reduce_zero_label)
     found = (np.unique(wrong).astype(int) + shift).tolist()
     nothing = ', with 0 for pixels without one' if shift else ''
     return [Finding(
         f"the label map '{path}' has the label(s) {found}, but the model has {num_classes} "
-        f'classes: {shift} ... {num_classes - 1 + shift}{nothing}, or {ignore_index}')]
+        f'classes: {shift} ... {num_classes - 1 + shift}{nothing}, or {others}{jpeg}')]
+
+
+def is_jpeg(path: str) -> bool:
+    """True for a JPEG file, whatever its name."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, 'rb') as file:
+        return file.read(3) == b'\xff\xd8\xff'
+
+
+def check_evaluated_maps(samples: Sequence[Any], num_classes: int,
+                         ignored: Collection[int]) -> list[Finding]:
+    """Error where label maps that are evaluated have labels that are no class.
+
+    mmseg's metrics leave such pixels out without a word.
+
+    Args:
+        samples: mmseg's ``SegDataSample`` with ``gt_sem_seg``, or other samples, which pass.
+        num_classes: Number of the classes.
+        ignored: These labels are allowed, too.
+    """
+    findings = []
+    for sample in samples:
+        if 'gt_sem_seg' in sample:
+            labels = sample.gt_sem_seg.data.cpu().numpy()
+            path = sample.get('seg_map_path', '')
+            reduced = bool(sample.get('reduce_zero_label'))
+            findings += check_range(labels, path, num_classes, ignored, reduced)
+    return findings
 
 
 def check_label_maps(dataset: Any, num_maps: int = 20) -> list[Finding]:
-    """Look at some maps of each data set that loads label maps, and at its list of images."""
+    """Look at some maps of each data set that loads label maps, and at its list of images.
+
+    Args:
+        dataset: A data set, perhaps within others.
+        num_maps: How many are looked at, spread evenly over each data set.
+    """
     findings = []
     for part in innermost(dataset):
         load = loader_of(part)
@@ -112,6 +158,13 @@ def check_label_maps(dataset: Any, num_maps: int = 20) -> list[Finding]:
             findings += check_labels_exist(part, load, num_maps)
             findings += check_suffix(part)
     return findings
+
+
+def ignored_labels(model: nn.Module, dataset: Any, metrics: Sequence[Any]) -> set[int]:
+    """Labels that the heads of a segmentor, its data or its metrics pass over."""
+    owners = [*model.modules(), *innermost(dataset), *metrics]
+    found = {getattr(owner, 'ignore_index', None) for owner in owners}
+    return {255} | {index for index in found if isinstance(index, int)}
 
 
 def check_labels_exist(dataset: Any, load: Any, num_maps: int) -> list[Finding]:
@@ -142,6 +195,11 @@ def check_labels_exist(dataset: Any, load: Any, num_maps: int) -> list[Finding]:
     findings = [Finding(
         f"'{os.path.dirname(paths[0])}': {share:.1f} % of the pixels are ignored in "
         f'{len(looked_at)} of {size} label maps', logging.INFO)]
+    jpegs = list(filter(is_jpeg, paths))
+    if jpegs:
+        findings.append(Finding(
+            f"{len(jpegs)} of these label maps, such as '{jpegs[0]}', are JPEGs, which have other "
+            'values where classes meet: save them as PNG, from their source', logging.WARNING))
     classes = dataset.metainfo.get('classes') or ()
     if len(found) == 1 and len(classes) > 1:
         name = f"'{classes[found[0]]}'" if found[0] < len(classes) else found[0]

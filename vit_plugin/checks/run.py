@@ -2,21 +2,31 @@
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
+from .annotation_lists import check_annotation_lists
 from .batches import check_batch_size
 from .classes import check_checkpoint_classes, check_folder_names, check_splits
 from .evaluator import check_evaluator
 from .findings import Finding
 from .heads import check_heads, level_of_names
 from .label_maps import check_label_maps
+from .samples import check_samples
 from .settings import check_schedule, check_settings
 from .weights import check_finite_weights, check_optimizer_state, check_weights
 
 
+def check_config(cfg: Config, stage: str) -> Iterator[Finding]:
+    """Settings, and files that they name, before the data sets are built."""
+    if stage == 'train':
+        yield from check_settings(cfg)
+    yield from check_annotation_lists(cfg)
+
+
 def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[Finding]:
-    """Settings and data of a run, before its first iteration.
+    """Schedule, data and model of a run, before its first iteration.
 
     Args:
         runner: The run.
@@ -25,7 +35,6 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
     """
     datasets = data_of(runner, 'train', 'val') if stage == 'train' else data_of(runner, stage)
     if stage == 'train':
-        yield from check_settings(runner.cfg)
         yield from check_schedule(runner.cfg, runner.max_epochs, runner.max_iters)
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             yield from check_batch_size(runner.train_dataloader)
@@ -37,6 +46,7 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
         yield from check_heads(runner.model, dataset, split)
         for metric in metrics_of(runner, split):
             yield from check_evaluator(metric, dataset)
+        yield from check_samples(dataset, runner.model, split)
         if label_maps and runner.cfg.get('default_scope') == 'mmseg':
             yield from check_label_maps(dataset)
 

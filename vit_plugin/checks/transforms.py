@@ -47,6 +47,6 @@ class CheckLabels:
         raise_errors(check_size(labels, path, results.get('img_path'), results.get('ori_shape')))
         raise_errors(check_depth(path))
         if self.num_classes is not None:
-            raise_errors(check_range(labels, path, self.num_classes, self.ignore_index,
+            raise_errors(check_range(labels, path, self.num_classes, [self.ignore_index],
                                      bool(results.get('reduce_zero_label'))))
         return results

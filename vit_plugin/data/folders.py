@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmpretrain import datasets
 from PIL import Image
 
+from vit_plugin.checks.annotation_lists import check_annotation_list
 from vit_plugin.checks.findings import raise_and_log, raise_errors
 from vit_plugin.checks.folders import (
     check_class_count,
@@ -17,6 +18,7 @@ from vit_plugin.checks.folders import (
     check_images,
     describe_passed_over,
 )
+from vit_plugin.checks.samples import check_class_labels
 from vit_plugin.errors import UserError
 from vit_plugin.files import list_files
 from vit_plugin.registry import DATASETS
@@ -54,17 +56,20 @@ class CheckedFolder:
         """The samples.
 
         Raises:
-            UserError: the folder of images does not exist, holds no classes, or a class has no
-                image.
+            UserError: the folder of images does not exist, holds no classes, a class has no image,
+                or the annotation file has other lines or labels than it should.
         """
         folder = Path(self.img_prefix)
         raise_errors(check_folder(folder))
         print_log(f"'{folder}': reading the list of images", 'current')
         self.others = ''
+        if self.ann_file:
+            raise_errors(check_annotation_list(self.ann_file, self.with_label))
         samples = super().load_data_list()  # type: ignore[misc]
         print_log(f"'{folder}': {len(samples)} images", 'current')
         if samples and 'gt_label' in samples[0] and self.CLASSES is not None:
             names = getattr(self, 'folder_to_idx', None) or self.CLASSES
+            raise_errors(check_class_labels(samples, len(names)))
             raise_errors(check_empty_classes(folder, samples, list(names), self.others))
         return samples
 
