@@ -1,4 +1,5 @@
 """mmpretrain's annotation files: what is refused, and that mmpretrain reads all that is not."""
+import re
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,7 @@ def test_wrong_lines_are_named(kind: str, tmp_path: Path) -> None:
     path.write_bytes(content)
     finding, = check_annotation_list(str(path))
     assert finding.message.count(str(path)) == 1
-    pytest.raises(ValueError, fail, finding.message).match(message)
-
-
-def fail(message: str) -> None:
-    raise ValueError(message)
+    assert re.search(message, finding.message)
 
 
 @pytest.mark.parametrize('kind', RIGHT)
@@ -77,5 +74,5 @@ def test_before_the_first_iteration(split: str, lines: str, message: str, cls: s
     metainfo=dict(classes=('dark', 'light')), pipeline=pipeline))
 """)
     said = stopped('train', config, '--work-dir', work)
-    pytest.raises(ValueError, fail, said).match(f'(?s).*{message}')
+    assert re.search(message, said)
     assert 'Epoch(train)' not in said

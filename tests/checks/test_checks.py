@@ -70,6 +70,16 @@ def test_no_workers(tool: Callable[..., None], work: Path,
     assert (work / 'epoch_1.pth').is_file()
 
 
+def test_more_of_the_highest_scores_than_classes(stopped: Run, work: Path, config: Path,
+                                                 warnings: Callable[..., str]) -> None:
+    """torch, after a whole epoch: selected index k out of range."""
+    said = stopped('train', config, '--work-dir', work, '--cfg-options', 'val_evaluator.topk=(1,5)')
+    assert 'topk=(1, 5), but there are 2 classes: set val_evaluator.topk' in said
+    assert 'to (1,)' in said
+    said = warnings(config, '--cfg-options', 'val_evaluator.topk=(1,2)')
+    assert 'the evaluator has topk' not in said
+
+
 def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
                                tmp_path: Path) -> None:
     frozen = ('--cfg-options', 'model.backbone.frozen_stages=1')

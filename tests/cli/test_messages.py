@@ -254,3 +254,9 @@ def test_as_a_user_sees_it() -> None:
     # torch 2.4 warns before it when mmengine is imported
     assert done.stderr.splitlines()[-1] == ("Error: there is no checkpoint 'absent.pth'. "
                                             '(--debug shows the traceback.)')
+
+
+def test_batch_normalisation_of_one_image() -> None:
+    with pytest.raises(ValueError, match='more than 1 value') as caught:
+        torch.nn.BatchNorm2d(3)(torch.zeros(1, 3, 1, 1))
+    assert 'train_dataloader.batch_size=2 or more' in messages.explain(caught.value)

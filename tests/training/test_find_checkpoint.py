@@ -77,3 +77,13 @@ def test_checkpoints_in_another_folder(run: Callable[..., Path], tmp_path: Path)
     assert find_checkpoint(work) == (folder / 'iter_10.pth', [])
     damage(folder / 'iter_10.pth')
     assert find_checkpoint(work) == (folder / 'iter_9.pth', [folder / 'iter_10.pth'])
+
+
+@pytest.mark.parametrize('content', [
+    b'', b'\x80\x04\x95\x00', b'epoch_1.pth\x00', b'a' * 5000, b'iter_1.pth\niter_2.pth'],
+    ids=['empty', 'binary', 'zero', 'long', 'lines'])
+def test_damaged_pointer(run: Callable[..., Path], content: bytes) -> None:
+    """As without one: the checkpoint of the highest number."""
+    folder = run('epoch_1.pth', 'epoch_2.pth')
+    (folder / 'last_checkpoint').write_bytes(content)
+    assert find_checkpoint(folder) == (folder / 'epoch_2.pth', [])

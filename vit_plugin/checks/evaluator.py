@@ -31,6 +31,23 @@ def check_evaluator(metric: Any, dataset: Any) -> list[Finding]:
     return check_evaluated(metric._coco_api.dataset, [info for info in infos if 'img_id' in info])
 
 
+def check_top_k(metric: Any, num_classes: int) -> list[Finding]:
+    """Error where mmpretrain's ``Accuracy`` asks for more of the highest scores than there are.
+
+    Args:
+        metric: Any metric.
+        num_classes: Scores of an image; 0 if that is not known.
+    """
+    wanted = getattr(metric, 'topk', None)
+    if type(metric).__name__ != 'Accuracy' or not num_classes or not isinstance(wanted, Sequence):
+        return []
+    if max(wanted) <= num_classes:
+        return []
+    fitting = tuple(k for k in wanted if k <= num_classes)
+    return [Finding(f'the evaluator has topk={tuple(wanted)}, but there are {num_classes} classes: '
+                    f'set val_evaluator.topk and test_evaluator.topk to {fitting}')]
+
+
 def check_evaluated(content: Entry, infos: Sequence[Entry]) -> list[Finding]:
     """Error where an evaluator's file has other images, or ids that pycocotools misreads.
 

@@ -9,10 +9,11 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from .annotation_lists import check_annotation_lists
 from .batches import check_batch_size
 from .classes import check_checkpoint_classes, check_folder_names, check_splits
-from .evaluator import check_evaluator
+from .evaluator import check_evaluator, check_top_k
 from .findings import Finding
-from .heads import check_heads, level_of_names
+from .heads import check_heads, counts_of, level_of_names
 from .label_maps import check_label_maps
+from .resuming import check_resumed_optimizer, check_resumed_schedule
 from .samples import check_samples
 from .settings import check_schedule, check_settings
 from .weights import check_finite_weights, check_optimizer_state, check_weights
@@ -46,6 +47,7 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
         yield from check_heads(runner.model, dataset, split)
         for metric in metrics_of(runner, split):
             yield from check_evaluator(metric, dataset)
+            yield from check_top_k(metric, counts_of(runner.model).get('head', 0))
         yield from check_samples(dataset, runner.model, split)
         if label_maps and runner.cfg.get('default_scope') == 'mmseg':
             yield from check_label_maps(dataset)
@@ -62,6 +64,9 @@ def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding
     if is_resumed:
         optimizer = getattr(runner.optim_wrapper, 'optimizer', None)
         yield from check_optimizer_state(optimizer, checkpoint)
+        yield from check_resumed_optimizer(optimizer, checkpoint)
+        lengths = {True: runner.max_epochs, False: runner.max_iters}
+        yield from check_resumed_schedule(runner.param_schedulers, checkpoint, lengths)
     path = runner.cfg.get('load_from') or 'of this work dir'
     not_finite = check_finite_weights(runner.model, checkpoint, path)
     yield from not_finite

@@ -1,4 +1,5 @@
 """Parts of training and testing: checkpoints, the runner, several processes."""
+import errno
 import gc
 import os
 from collections.abc import Iterable, Iterator
@@ -46,6 +47,33 @@ def agree_on_checkpoint(work_dir: str) -> tuple[Path | None, list[Path]]:
         raise UserError(f"the processes {blind} do not see the checkpoint '{path}': give all "
                         'machines the same work dir, on a file system that they share')
     return path, damaged
+
+
+@contextmanager
+def locked(work_dir: str) -> Iterator[None]:
+    """A work dir that no other training writes to meanwhile.
+
+    The system unlocks it when the process ends, however it ends. File systems without locks, and
+    Windows, have none.
+
+    Raises:
+        UserError: another training writes to it.
+    """
+    if os.name != 'posix' or not is_main_process():
+        yield
+        return
+    import fcntl  # which Windows has not
+    raise_errors(check_work_dir(work_dir))
+    with open(Path(work_dir, '.lock'), 'wb') as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # workers do not inherit it
+        except (BlockingIOError, PermissionError):
+            raise UserError(f"another training writes to the work dir '{work_dir}': wait for its "
+                            'end, or choose another with --work-dir') from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
+        yield
 
 
 class StudentRunner(Runner):

@@ -37,6 +37,10 @@ ADVICE = {
     r'No space left on device|Disk quota exceeded|file write failed|unexpected pos \d+ vs':
         'the disk is full. Free some space, or choose another place (--work-dir). --resume passes '
         'over a checkpoint that was cut off, and goes on from the one before',
+    r'Expected more than 1 value per channel when training':
+        'batch normalisation got one value for each channel, of one image: take '
+        'train_dataloader.batch_size=2 or more for each process, or '
+        'train_dataloader.drop_last=True where the last batch is one image',
     r'need at least one array to concatenate':
         'a data set is empty: no image was found, or none was kept. Check data_root (--data-root), '
         'data_prefix and ann_file, the endings of file names (img_suffix in mmseg) and what '

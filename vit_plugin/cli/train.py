@@ -27,6 +27,7 @@ from .launch import (
     former_config,
     join_processes,
     leave_processes,
+    locked,
 )
 from .messages import explained
 from .stopping import STATUS, StoppedError, stop_on_sigterm
@@ -70,6 +71,12 @@ def train(args: argparse.Namespace) -> None:
     cfg.launcher = args.launcher
     raise_errors(check_restarts(args.resume))
     join_processes(cfg)
+    with locked(cfg.work_dir):
+        run(cfg, notes, args)
+
+
+def run(cfg: Config, notes: list[str], args: argparse.Namespace) -> None:
+    """Set what the command's options say, build the runner, and train."""
     if cfg.get('optim_wrapper') is None:
         raise UserError('the config has no optim_wrapper, without which nothing is trained')
     if args.amp:

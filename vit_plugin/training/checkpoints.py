@@ -138,8 +138,7 @@ def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
     a file of that name in it comes first, and the path itself (CheckpointHook's ``out_dir`` may
     lie elsewhere) only without one. Without either, those with the highest numbers.
     """
-    pointer = work_dir / 'last_checkpoint'
-    last = pointer.read_text().strip() if pointer.is_file() else ''
+    last = read_pointer(work_dir / 'last_checkpoint')
     candidates = numbered(work_dir, last)
     if last:
         here = work_dir / Path(last).name
@@ -152,6 +151,15 @@ def find_checkpoint(work_dir: Path) -> tuple[Path | None, list[Path]]:
                 return path, damaged
             damaged.append(path)
     return None, damaged
+
+
+def read_pointer(pointer: Path) -> str:
+    """The path in a file ``last_checkpoint``; empty without one, and where it holds none."""
+    if not pointer.is_file():
+        return ''
+    last = pointer.read_bytes().decode(errors='replace').strip()
+    is_path = last.isprintable() and all(len(part) < 256 for part in Path(last).parts)
+    return last if is_path else ''
 
 
 def numbered(folder: Path, example: str) -> list[Path]:
