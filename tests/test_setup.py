@@ -41,14 +41,14 @@ def stopped_by(folder: Path, **environment: str) -> list[str]:
 
 
 def without_pythons(folder: Path) -> None:
-    for name in ('python3', 'python3.10', 'python3.11', 'python3.12', 'python3.13'):
+    for name in ('python3', 'python3.11', 'python3.12', 'python3.13'):
         stand_in(folder, name, 'exit 1')  # what another version answers to the question
 
 
 def test_unsuitable_python(bare: Path) -> None:
     without_pythons(bare)
     line, = stopped_by(bare, PYTHON='python3')
-    assert 'python3 is no Python 3.12/3.11/3.10/3.13' in line
+    assert 'python3 is no Python 3.12/3.11/3.13' in line
     line, = stopped_by(bare, PYTHON='python3', STACK='openmmlab')
     assert 'python3 is no Python 3.11' in line
 

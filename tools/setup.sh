@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Set .venv up: the pinned stack of constraints.lock, with mmcv's ops compiled against its torch.
-# Needs a C++ compiler and Python 3.10-3.13, else uv fetches one; PYTHON=... chooses it, VENV=... the folder.
+# Needs a C++ compiler and Python 3.11-3.13, else uv fetches one; PYTHON=... chooses it, VENV=... the folder.
 # STACK=openmmlab: OpenMMLab's own last releases (constraints-openmmlab.lock) on Python 3.11.
 # EXTRAS=mmdet,dev: other extras of setup.cfg than all of them.
 set -euo pipefail
@@ -12,7 +12,7 @@ VENV=${VENV:-.venv}
 if [ "${STACK:-}" = openmmlab ]; then
     EXTRAS=openmmlab,demo,dev LOCK=constraints-openmmlab.lock PYTHONS=(3.11)
 else
-    EXTRAS=${EXTRAS:-all,demo,dev} LOCK=constraints.lock PYTHONS=(3.12 3.11 3.10 3.13)
+    EXTRAS=${EXTRAS:-all,export,demo,dev} LOCK=constraints.lock PYTHONS=(3.12 3.11 3.13)
 fi
 WANTED="Python $(IFS=/; echo "${PYTHONS[*]}")"
 
@@ -76,6 +76,12 @@ echo "mmcv's C++ ops, 10-20 minutes on 2 cores. uv keeps both, unless the packag
 "$python" -m venv "$VENV"
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" \
     || fail "uv could not be installed; the lines above say why. Is there a network?"
+if [ "${STACK:-}" != openmmlab ]; then
+    # The headers of torch 2.14 and newer need C++20; mmcv 2.3.6's setup.py asks for C++17.
+    printf '#!/usr/bin/env bash\nexec %s "${@/#-std=c++17/-std=c++20}"\n' "${CXX:-c++}" > "$VENV/bin/c++20"
+    chmod +x "$VENV/bin/c++20"
+    export CXX="$(cd "$VENV/bin" && pwd)/c++20"
+fi
 show_compile &
 progress=$!
 trap "kill $progress 2> /dev/null || true" EXIT

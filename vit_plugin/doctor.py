@@ -79,7 +79,7 @@ def hint(library: str) -> str:
     if library == 'mmcv.ops':
         return ' (mmcv was built without its ops or for another torch: build it again)'
     if library == 'torchvision':
-        return ' (torch and torchvision must be a pair, e.g. 2.13.0 and 0.28.0)'
+        return ' (torch and torchvision must be a pair, e.g. 2.15.0 and 0.29.2)'
     if library == 'mmpretrain':
         return (" (onedl-mmpretrain needs 'transformers<5', mmpretrain 1.2.0 'transformers<4.45'; "
                 f"there is {version_of('transformers')})")

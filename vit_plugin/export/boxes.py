@@ -33,7 +33,8 @@ def decode(coder: Any, anchors: Tensor, deltas: Tensor, size: tuple[int, int]) -
     return boxes.clamp(min=0).minimum(torch.stack((width, height, width, height)))
 
 
-def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, side: int) -> Tensor:
+def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float,
+             side: int | torch.SymInt) -> Tensor:
     """Indices of boxes (N, 4) that overlap no better one of their group, by falling scores.
 
     Args:
