@@ -1,10 +1,9 @@
 """DeiT and Swin Transformer, written once, for mmpretrain, mmdet and mmseg."""
-from typing import Any
 
 __version__ = '0.1.0'
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == 'backend':  # on demand: the doctor also runs where torch is missing
         from .ops import backend
         return backend

@@ -5,7 +5,6 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -24,8 +23,9 @@ SETTINGS = {*inspect.signature(Runner.__init__).parameters, 'runner_type', 'mode
             'efficient_conv_bn_eval', 'compile', 'strategy', 'tta_model', 'tta_pipeline'}
 
 
-def load_config(name: str, options: Mapping[str, Any] | None = None, data_root: str | None = None,
-                work_dir: str | None = None) -> tuple[Config, list[str]]:
+def load_config(name: str, options: Mapping[str, object] | None = None,
+                data_root: str | None = None, work_dir: str | None = None
+                ) -> tuple[Config, list[str]]:
     """Read a config and apply options to it, as the commands do.
 
     Args:
@@ -106,7 +106,7 @@ def import_scope(scope: str | None) -> None:
             import_toolkit(f'{scope}.{part}')
 
 
-def merge_options(cfg: Config, options: Mapping[str, Any]) -> list[str]:
+def merge_options(cfg: Config, options: Mapping[str, object]) -> list[str]:
     """Set ``--cfg-options`` in a config; mmengine adds new settings silently.
 
     Returns:
@@ -137,7 +137,7 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def note_new_setting(part: Any, option: str, keys: Sequence[str]) -> list[str]:
+def note_new_setting(part: object, option: str, keys: Sequence[str]) -> list[str]:
     """A note if one of the keys below a part of a config is not there, else none."""
     for key in keys:
         if isinstance(part, (list, tuple)) and key.isdigit() and int(key) < len(part):

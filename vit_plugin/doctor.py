@@ -143,8 +143,10 @@ def backends() -> str:
     words = []
     for name in BACKENDS:
         reason = why_not(name)
-        usable = 'yes' if name in DEFAULT else 'on request'
-        words.append(f'{name} no ({reason})' if reason else f'{name} {usable}')
+        state = 'yes' if name in DEFAULT else 'on request'
+        if reason:
+            state = f'no ({reason})'
+        words.append(f'{name} {state}')
     return '; '.join(words)
 
 
@@ -166,10 +168,10 @@ def main() -> int:
     findings = diagnose()
     rows = [('library', 'version', 'distribution', 'status')]
     rows += [(f.library, f.version, f.distribution, f.status) for f in findings]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    widths = [max(map(len, column)) for column in zip(*rows)]
     print('For an issue, copy this block.\n```', *environment(), sep='\n')
-    for *cells, status in rows:
-        print(*(cell.ljust(width) for cell, width in zip(cells, widths)), status, sep='  ')
+    for row in rows:
+        print('  '.join(map(str.ljust, row, widths)).rstrip())
     print('```')
     broken = [f.library for f in findings if f.broken]
     if broken:

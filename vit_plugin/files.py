@@ -99,7 +99,8 @@ def written_whole(path: str | Path, shared: bool = False) -> Iterator[BinaryIO]:
         path: Name of the file.
         shared: Whether several processes, perhaps on several nodes, write it at the same time.
     """
-    part = Path(f'{path}.{socket.gethostname()}.{os.getpid()}.part' if shared else f'{path}.part')
+    mark = f'.{socket.gethostname()}.{os.getpid()}' if shared else ''
+    part = Path(f'{path}{mark}.part')
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
         with open(part, 'wb') as file:

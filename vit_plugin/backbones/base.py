@@ -1,6 +1,5 @@
 """Base class of the backbones: initialisation, loading, freezing."""
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -29,11 +28,11 @@ class Backbone(BaseModule):
         for arguments in [] if again else pretrained:
             load_pretrained(self, **arguments)
 
-    def _load_from_state_dict(self, state_dict: Config, prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Config, prefix: str, *args: object) -> None:
         adapt_state_dict(self, state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _checkpoint_filter(self, state_dict: Config, prefix: str, *args: Any) -> None:
+    def _checkpoint_filter(self, state_dict: Config, prefix: str, *args: object) -> None:
         """mmpretrain's `ImageClassifier` calls this with its whole state dict before loading."""
         adapt_classifier(self, state_dict, prefix)
 

@@ -1,15 +1,16 @@
 """Heads of the DeiTs, with the state-dict keys of mmpretrain's heads."""
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from mmpretrain.models.heads import VisionTransformerClsHead
+from mmpretrain.structures import DataSample
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
 
 # A backbone's outputs; the last is a token, or a pair of tokens.
-Feats: TypeAlias = Sequence[Any]
+Feats: TypeAlias = Sequence[Tensor | Sequence[Tensor]]
 
 
 @MODELS.register_module()
@@ -25,7 +26,7 @@ class DeiTHead(VisionTransformerClsHead):
         **kwargs: Those of mmpretrain's head: ``loss``, ``hidden_dim``, ``topk``, ``cal_acc`` ...
     """
 
-    def __init__(self, num_classes: int, in_channels: int, **kwargs: Any) -> None:
+    def __init__(self, num_classes: int, in_channels: int, **kwargs: object) -> None:
         kwargs.setdefault('init_cfg', dict(type='TruncNormal', layer='Linear', std=0.02))
         super().__init__(num_classes, in_channels, **kwargs)
 
@@ -72,7 +73,7 @@ class DistilledDeiTHead(DeiTHead):
         cls_score, dist_score = self.token_scores(feats)
         return (cls_score + dist_score) / 2
 
-    def loss(self, feats: Feats, data_samples: list[Any], **kwargs: Any) -> dict[str, Any]:
+    def loss(self, feats: Feats, data_samples: list[DataSample], **kwargs: object) -> NoReturn:
         """Always raises `UserError`: without a teacher nothing can train the second token."""
         raise UserError(
             'DistilledDeiTHead was trained without a teacher, which its distillation token learns '

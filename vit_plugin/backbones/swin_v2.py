@@ -34,7 +34,7 @@ class SwinStageV2(SwinStage):
         return x
 
     def merge(self, x: Tensor) -> Tensor:
-        """What the next stage takes, which merges patches itself."""
+        """The map as it is: the next stage merges its patches itself."""
         return x
 
 

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from .errors import CheckpointError
 
@@ -27,8 +27,9 @@ def check_expansion(file: Path) -> None:
     with file.open('rb') as opened:
         is_zip = opened.read(len(ZIP_START)) == ZIP_START
         opened.seek(0)
-        for _ in range(0 if is_zip else LEGACY_PICKLES):
-            check_pickle(opened, size)
+        if not is_zip:
+            for _ in range(LEGACY_PICKLES):
+                check_pickle(opened, size)
     if is_zip:
         with zipfile.ZipFile(file) as archive:
             check_archive(archive, size)
@@ -66,10 +67,10 @@ class Item:
 
 
 def count_made(stream: IO[bytes]) -> Iterator[float]:
-    """How many items each call in a pickle makes of its arguments, at most; makes none itself."""
+    """For each call in a pickle, the most items that it makes of its arguments; calls nothing."""
     stack: list[Item] = []
     marks: list[int] = []
-    memo: dict[Any, Item] = {}
+    memo: dict[object, Item] = {}
     for opcode, argument, _ in pickletools.genops(stream):
         name = opcode.name
         if name == 'MARK':
@@ -108,7 +109,7 @@ def take(stack: list[Item], marks: list[int], opcode: pickletools.OpcodeInfo) ->
 
 
 def call(function: Item, arguments: Item) -> tuple[float, Item]:
-    """How many items a call makes, at most, and its result."""
+    """The most items that a call makes, and its result."""
     if arguments.parts is None:
         raise CheckpointError('a call in its pickle has arguments that are no tuple')
     length = sum(part.length for part in arguments.parts)
@@ -118,12 +119,12 @@ def call(function: Item, arguments: Item) -> tuple[float, Item]:
     return length + number, Item(length=2 * length + number)
 
 
-def describe(opcode: str, argument: Any, taken: list[Item]) -> Item:
-    """What an opcode pushes: a name, a number, a text, or a container of what it has taken."""
-    if opcode == 'GLOBAL':
-        return Item(name=argument.replace(' ', '.'))
+def describe(opcode: str, argument: int | str | bytes | None, taken: list[Item]) -> Item:
+    """The item that an opcode pushes: a name, number, text, or container of what it has taken."""
     if isinstance(argument, int):
         return Item(number=abs(float(argument)))
+    if opcode == 'GLOBAL' and isinstance(argument, str):
+        return Item(name=argument.replace(' ', '.'))
     if isinstance(argument, (str, bytes)):
         return Item(length=len(argument))
     if 'TUPLE' in opcode:

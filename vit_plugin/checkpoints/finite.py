@@ -1,6 +1,5 @@
 """Weights that are NaN or infinite."""
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +9,7 @@ from vit_plugin.errors import shorten
 from .errors import CheckpointError
 
 
-def check_finite(weights: Mapping[str, Any], names: Iterable[str]) -> None:
+def check_finite(weights: Mapping[str, object], names: Iterable[str]) -> None:
     """Raise `UserError` if weights of these names are NaN or infinite; absent ones are left out."""
     wrong = [name for name in names if name in weights and not is_finite(weights[name])]
     if wrong:
@@ -27,7 +26,7 @@ def names_of(model: nn.Module) -> list[str]:
     return [name for name, _ in model.named_parameters()] + running
 
 
-def is_finite(value: Any) -> bool:
+def is_finite(value: object) -> bool:
     """True for a tensor of finite numbers, and for whatever has none."""
     if not isinstance(value, Tensor) or not value.is_floating_point() or value.is_meta:
         return True

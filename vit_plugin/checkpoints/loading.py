@@ -2,7 +2,6 @@
 import logging
 from collections.abc import MutableMapping
 from os import PathLike
-from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -17,7 +16,7 @@ from .reading import read_state_dict, weights_of
 
 def load_pretrained(backbone: nn.Module, checkpoint: str | PathLike[str], prefix: str | None = None,
                     source_grid: tuple[int, int] | None = None, threshold: float = 0.9,
-                    classifier_norm: bool = True, map_location: Any = None) -> None:
+                    classifier_norm: bool = True, map_location: object = None) -> None:
     """Load a checkpoint of any known layout into a backbone, or raise and change nothing.
 
     These are the arguments of ``init_cfg=dict(type='Pretrained', ...)``.
@@ -79,7 +78,7 @@ def adapt_state_dict(backbone: nn.Module, state_dict: MutableMapping[str, Tensor
     log_match(backbone, matched, 'a state dict')
 
 
-def adapt_classifier(backbone: nn.Module, state_dict: MutableMapping[str, Any],
+def adapt_classifier(backbone: nn.Module, state_dict: MutableMapping[str, Tensor],
                      prefix: str) -> None:
     """Convert the state dict of a classifier around the backbone in place, its head included.
 

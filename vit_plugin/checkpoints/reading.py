@@ -1,12 +1,12 @@
 """Checkpoint files as data, never as code."""
 import re
 import zlib
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from mmengine.logging import print_log
@@ -22,6 +22,8 @@ NEEDS_CODE = re.compile(
     'Unsupported (global|class)|is blocked|unrecognized function|Can only|Cannot use ``weights_')
 ASKED_FOR = re.compile(r'GLOBAL (\S+)')
 # Where weights lie in a file, by precedence.
+# As in `torch.load`; mmengine's loaders may pass None.
+Location: TypeAlias = torch.device | str | None
 NESTED_UNDER = ('state_dict', 'model', 'model_ema', 'state_dict_ema', 'module')
 
 
@@ -45,7 +47,7 @@ def read_state_dict(path: str | PathLike[str], trust: bool = False) -> dict[str,
     return take_weights(read_checkpoint(path, trust=trust), path)
 
 
-def take_weights(content: Any, path: str | PathLike[str]) -> dict[str, Tensor]:
+def take_weights(content: object, path: str | PathLike[str]) -> dict[str, Tensor]:
     """The weights in what `read_checkpoint` has read from ``path``; see `read_state_dict`."""
     try:
         return weights_of(content, f"'{path}'")
@@ -53,7 +55,7 @@ def take_weights(content: Any, path: str | PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"no weights can be taken from '{path}': {error}") from error
 
 
-def read_checkpoint(path: str | PathLike[str], map_location: Any = 'cpu',
+def read_checkpoint(path: str | PathLike[str], map_location: Location = 'cpu',
                     trust: bool = False) -> Any:
     """Read all that a checkpoint file holds: weights, optimizer, logs ....
 
@@ -104,7 +106,7 @@ def explain(error: Exception, file: Path, trust: bool) -> str:
             "torch.save(dict(state_dict=content['model']), new_path)")
 
 
-def weights_of(content: Any, source: str = 'a state dict') -> dict[str, Tensor]:
+def weights_of(content: object, source: str = 'a state dict') -> dict[str, Tensor]:
     """Take the weights out of a file's content; see `read_state_dict`."""
     for _ in range(2):  # mmengine's EMA and some trainers nest twice
         content = unnest(content, source)
@@ -121,7 +123,7 @@ def weights_of(content: Any, source: str = 'a state dict') -> dict[str, Tensor]:
     return weights
 
 
-def unnest(content: Any, source: str) -> Any:
+def unnest(content: object, source: str) -> object:
     """The content under the first of `NESTED_UNDER`; log which other weights lie beside it."""
     if not isinstance(content, MutableMapping):
         return content
@@ -137,20 +139,20 @@ def unnest(content: Any, source: str) -> Any:
     return content[taken[0]]
 
 
-def without_module(model: MutableMapping[Any, Any]) -> set[str]:
+def without_module(model: MutableMapping[object, object]) -> set[str]:
     """The names of a model's tensors without the ``module.`` of parallel training."""
     return {str(name).removeprefix('module.') for name, value in model.items()
             if isinstance(value, Tensor)}
 
 
-def side_by_side(content: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def side_by_side(content: MutableMapping[object, object]) -> Mapping[object, object]:
     """``{'student': {name: tensor}, 'teacher': ...}`` as ``{'student.' + name: tensor, ...}``.
 
     A content with tensors of its own stays as it is.
     """
     models = {key: value for key, value in content.items()
               if isinstance(key, str) and isinstance(value, MutableMapping)}
-    weights = {}
+    weights: dict[object, object] = {}
     for key, model in models.items():
         for name, value in model.items():
             if isinstance(name, str) and isinstance(value, Tensor):
@@ -168,7 +170,7 @@ def check_tensor(key: str, value: Tensor) -> Tensor:
     return value.detach()
 
 
-def read_file(file: Path, map_location: Any, trust: bool) -> Any:
+def read_file(file: Path, map_location: Location, trust: bool) -> Any:
     """The content of one file; may raise almost anything."""
     if file.suffix == '.safetensors':
         from safetensors.torch import load_file  # an optional library

@@ -18,7 +18,7 @@ from mmengine.runner.checkpoint import (
 )
 
 from .errors import CheckpointError
-from .reading import read_checkpoint
+from .reading import Location, read_checkpoint
 
 # Prefix of a model zoo -> its table of addresses.
 ZOOS: dict[str, Callable[[], dict[str, str]]] = {
@@ -39,14 +39,15 @@ def read_as_data(trusted: str | None = None) -> None:
     Args:
         trusted: The one file or address whose code may run.
     """
-    def load_from_data(filename: str, map_location: Any = None) -> Any:
+    def load_from_data(filename: str, map_location: Location = None) -> dict[str, Any]:
         return load(filename, map_location, trust=filename == trusted)
 
     CheckpointLoader.register_scheme(['', 'http://', 'https://', *ZOOS], load_from_data, force=True)
     CheckpointLoader.register_scheme(list(REFUSED), load_from_elsewhere, force=True)
 
 
-def load(filename: str, map_location: Any = None, trust: bool = False) -> Any:
+def load(filename: str, map_location: Location = None, trust: bool = False
+         ) -> dict[str, Any]:
     """Read the content of a file, an address, or the name of a model in a zoo.
 
     Raises:
@@ -85,6 +86,6 @@ def find_address(zoo: str, name: str) -> str:
     return addresses[name]
 
 
-def load_from_elsewhere(filename: str, map_location: Any = None) -> None:
+def load_from_elsewhere(filename: str, map_location: object = None) -> None:
     """Refuse a storage that cannot be read as data."""
     raise CheckpointError(f"'{filename}' cannot be read as data: bring the file here, and name it")

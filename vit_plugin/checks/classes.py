@@ -1,7 +1,6 @@
 """Names of classes: the same label must mean the same to checkpoint, data and folders."""
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -16,7 +15,7 @@ def classes_of(dataset: Dataset) -> list[str]:
     return list(getattr(dataset, 'metainfo', {}).get('classes') or ())
 
 
-def classes_in(checkpoint: dict[str, Any]) -> list[str]:
+def classes_in(checkpoint: dict) -> list[str]:
     """Names of the classes that a checkpoint was trained on; empty where it does not tell."""
     meta = checkpoint.get('meta')
     if not isinstance(meta, dict):
@@ -61,7 +60,7 @@ def check_splits(train: Dataset, val: Dataset, level: int = logging.ERROR) -> li
         'order. Give both the same, in the same order', level)]
 
 
-def check_checkpoint_classes(checkpoint: dict[str, Any], dataset: Dataset,
+def check_checkpoint_classes(checkpoint: dict, dataset: Dataset,
                              goes_on: bool, level: int = logging.ERROR) -> list[Finding]:
     """Compare the names of the classes of a checkpoint with those of the data.
 

@@ -1,21 +1,20 @@
 """COCO's annotation files: entries, ids, categories, boxes, images and masks."""
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from vit_plugin.errors import shorten
 from vit_plugin.files import missing_files
 
 from .findings import Finding
 
-Entry = dict[str, Any]
+Entry = dict  # of one image, annotation or category; JSON tells no types
 
 # Neither the toolkits nor pycocotools do without these, and nothing tells them.
 REQUIRED = {'images': ('id', 'file_name'), 'annotations': ('id', 'image_id', 'category_id'),
             'categories': ('id', 'name')}
 
 
-def check_required(content: Any, path: str) -> list[Finding]:
+def check_required(content: object, path: str) -> list[Finding]:
     """Error with the first entry of a file that lacks what nothing else tells."""
     for part, keys in REQUIRED.items():
         if part == 'annotations' and isinstance(content, dict) and part not in content:
@@ -48,7 +47,7 @@ def check_ids(content: Entry, path: str) -> list[Finding]:
     """Error where two images or categories have one id; warning for objects without an image."""
     findings = []
     for part, key in (('images', 'file_name'), ('categories', 'name')):
-        names: dict[Any, str] = {}
+        names: dict[int | str, str] = {}
         twice = []
         for entry in content[part]:
             other = names.setdefault(entry['id'], entry[key])

@@ -2,16 +2,16 @@
 import logging
 import os
 from collections.abc import Sequence
-from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.evaluator import BaseMetric
 
 from vit_plugin.errors import shorten
 
 from .findings import Finding
 
-Entry = dict[str, Any]
 
-
-def check_evaluator(metric: Any, dataset: Any) -> list[Finding]:
+def check_evaluator(metric: BaseMetric, dataset: BaseDataset) -> list[Finding]:
     """Error where mmdet's ``CocoMetric`` has no file, or one of other images than the data set.
 
     Args:
@@ -31,7 +31,7 @@ def check_evaluator(metric: Any, dataset: Any) -> list[Finding]:
     return check_evaluated(metric._coco_api.dataset, [info for info in infos if 'img_id' in info])
 
 
-def check_top_k(metric: Any, num_classes: int) -> list[Finding]:
+def check_top_k(metric: BaseMetric, num_classes: int) -> list[Finding]:
     """Error where mmpretrain's ``Accuracy`` asks for more of the highest scores than there are.
 
     Args:
@@ -48,7 +48,7 @@ def check_top_k(metric: Any, num_classes: int) -> list[Finding]:
                     f'set val_evaluator.topk and test_evaluator.topk to {fitting}')]
 
 
-def check_evaluated(content: Entry, infos: Sequence[Entry]) -> list[Finding]:
+def check_evaluated(content: dict, infos: Sequence[dict]) -> list[Finding]:
     """Error where an evaluator's file has other images, or ids that pycocotools misreads.
 
     Args:

@@ -2,7 +2,6 @@
 import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from vit_plugin.errors import count_passed_over, shorten
 
@@ -57,7 +56,7 @@ def check_class_count(folder: Path, folders: Sequence[str],
                     f'{len(folders)} folders: {shorten(folders, 10)}')]
 
 
-def check_empty_classes(folder: Path, samples: Sequence[dict[str, Any]], classes: Sequence[str],
+def check_empty_classes(folder: Path, samples: Sequence[dict], classes: Sequence[str],
                         passed_over: str) -> list[Finding]:
     """Error where classes have no images among the labelled samples."""
     present = {sample['gt_label'] for sample in samples}

@@ -5,9 +5,9 @@ get a warning, and others nothing: retrieval, text-prompted detectors, boundary 
 """
 import logging
 import re
-from typing import Any
 
 from torch import nn
+from torch.utils.data import Dataset
 
 from vit_plugin.toolkits import TOOLKITS, unwrap
 
@@ -25,7 +25,7 @@ TEXT = ('language_model', 'text_encoder')
 PANOPTIC = ('panoptic_head', 'panoptic_fusion_head', 'semantic_head')
 
 
-def check_heads(model: nn.Module, dataset: Any, split: str) -> list[Finding]:
+def check_heads(model: nn.Module, dataset: Dataset, split: str) -> list[Finding]:
     """Error where a head has fewer outputs than there are classes.
 
     More outputs only get a warning: pretrained heads may have them. Labels that the preprocessor
@@ -46,11 +46,12 @@ def check_heads(model: nn.Module, dataset: Any, split: str) -> list[Finding]:
                    f'another number: {counts}. To set it: --cfg-options {options}')
         mixed = 'data_preprocessor' in heads and len(set(heads.values())) > 1
         is_wrong = min(wrong.values()) < expected or mixed
-        findings.append(Finding(message, level_of(model) if is_wrong else logging.WARNING))
+        level = level_of(model) if is_wrong else logging.WARNING
+        findings.append(Finding(message, level))
     return findings
 
 
-def check_panoptic(model: nn.Module, dataset: Any, split: str) -> list[Finding]:
+def check_panoptic(model: nn.Module, dataset: Dataset, split: str) -> list[Finding]:
     """Error where a panoptic head has other numbers of things and stuff than the data."""
     classes, things = classes_of(dataset), thing_classes(dataset)
     findings = []
@@ -73,7 +74,7 @@ def panoptic_heads(model: nn.Module) -> dict[str, tuple[int, int]]:
             if name in PANOPTIC and hasattr(module, 'num_things_classes')}
 
 
-def thing_classes(dataset: Any) -> list[str]:
+def thing_classes(dataset: Dataset) -> list[str]:
     """Classes of the objects in panoptic data; empty for other data, or where they contradict."""
     metainfo = getattr(dataset, 'metainfo', {})
     things = list(metainfo.get('thing_classes') or ())

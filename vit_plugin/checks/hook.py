@@ -1,9 +1,9 @@
 """The checks as hooks, for any toolkit's own scripts."""
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.structures import BaseDataElement
 
 from vit_plugin.checkpoints.runner import read_as_data
 from vit_plugin.registry import HOOKS
@@ -58,24 +58,25 @@ class CheckHook(Hook):
         if isinstance(runner, Runner):
             self.check(runner, stage_of(runner))
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                       outputs: Sequence[Any] | None = None) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                       outputs: Sequence[BaseDataElement] | None = None) -> None:
         """Check label maps of mmseg as they are evaluated: looking at all before takes long."""
         self.check_evaluated(runner, 'val', outputs or ())
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                        outputs: Sequence[Any] | None = None) -> None:
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                        outputs: Sequence[BaseDataElement] | None = None) -> None:
         """Check label maps of mmseg as they are evaluated."""
         self.check_evaluated(runner, 'test', outputs or ())
 
-    def check_evaluated(self, runner: Runner, split: str, outputs: Sequence[Any]) -> None:
+    def check_evaluated(self, runner: Runner, split: str,
+                        outputs: Sequence[BaseDataElement]) -> None:
         """Raise `UserError` where an evaluated label map has labels that are no class."""
         if runner.cfg.get('default_scope') == 'mmseg':
             dataset = data_of(runner, split)[split]
             ignored = ignored_labels(runner.model, dataset, metrics_of(runner, split))
             raise_errors(check_evaluated_maps(outputs, len(classes_of(dataset)), ignored))
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the checkpoint, before mmengine copies its weights."""
         if isinstance(runner, Runner):
             raise_and_log(check_loaded(runner, checkpoint))

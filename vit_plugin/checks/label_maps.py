@@ -3,12 +3,15 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
+from mmengine.dataset import BaseDataset, Compose
+from mmengine.evaluator import BaseMetric
+from mmengine.structures import BaseDataElement
 from PIL import Image, UnidentifiedImageError
 from torch import nn
+from torch.utils.data import Dataset
 
 from vit_plugin.errors import count_passed_over
 from vit_plugin.files import list_files
@@ -18,6 +21,7 @@ from .findings import Finding
 
 # Usual for pixels without a label in files of more than 8 bits; read as 255, which means the same.
 NO_LABEL = (-1, 65535)
+Transform = Callable[[dict], dict]  # a step of a pipeline
 
 
 def check_depth(path: str) -> list[Finding]:
@@ -59,7 +63,9 @@ def rawmode_of(image: Image.Image) -> str:
     """Packing of the pixels in the file, in Pillow's words; empty if it does not say."""
     tiles = getattr(image, 'tile', None)
     arguments = tiles[0][3] if tiles else ''
-    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+    if isinstance(arguments, tuple):
+        arguments = arguments[0]
+    return str(arguments)
 
 
 def stored_values(path: str) -> list[int]:
@@ -123,7 +129,7 @@ def is_jpeg(path: str) -> bool:
         return file.read(3) == b'\xff\xd8\xff'
 
 
-def check_evaluated_maps(samples: Sequence[Any], num_classes: int,
+def check_evaluated_maps(samples: Sequence[BaseDataElement], num_classes: int,
                          ignored: Collection[int]) -> list[Finding]:
     """Error where label maps that are evaluated have labels that are no class.
 
@@ -144,7 +150,7 @@ def check_evaluated_maps(samples: Sequence[Any], num_classes: int,
     return findings
 
 
-def check_label_maps(dataset: Any, num_maps: int = 20) -> list[Finding]:
+def check_label_maps(dataset: Dataset, num_maps: int = 20) -> list[Finding]:
     """Look at some maps of each data set that loads label maps, and at its list of images.
 
     Args:
@@ -160,14 +166,14 @@ def check_label_maps(dataset: Any, num_maps: int = 20) -> list[Finding]:
     return findings
 
 
-def ignored_labels(model: nn.Module, dataset: Any, metrics: Sequence[Any]) -> set[int]:
+def ignored_labels(model: nn.Module, dataset: Dataset, metrics: Sequence[BaseMetric]) -> set[int]:
     """Labels that the heads of a segmentor, its data or its metrics pass over."""
     owners = [*model.modules(), *innermost(dataset), *metrics]
     found = {getattr(owner, 'ignore_index', None) for owner in owners}
     return {255} | {index for index in found if isinstance(index, int)}
 
 
-def check_labels_exist(dataset: Any, load: Any, num_maps: int) -> list[Finding]:
+def check_labels_exist(dataset: BaseDataset, load: Transform, num_maps: int) -> list[Finding]:
     """Error where the maps have no labels; else a remark on the share of pixels without one.
 
     mmseg trains on maps of nothing, with a loss of 0 and an IoU of nan. Only where those that are
@@ -209,7 +215,7 @@ def check_labels_exist(dataset: Any, load: Any, num_maps: int) -> list[Finding]:
     return findings
 
 
-def check_suffix(dataset: Any) -> list[Finding]:
+def check_suffix(dataset: BaseDataset) -> list[Finding]:
     """Warning where files beside the images have another ending, which mmseg passes over."""
     suffix, folder = getattr(dataset, 'img_suffix', None), dataset.data_prefix.get('img_path')
     if suffix is None or dataset.ann_file or not os.path.isdir(folder or ''):
@@ -224,7 +230,7 @@ def check_suffix(dataset: Any) -> list[Finding]:
                     'set says which are read', logging.WARNING)]
 
 
-def loader_of(dataset: Any) -> Any:
+def loader_of(dataset: BaseDataset) -> Transform | None:
     """The transform of a data set that loads label maps; None if it has none."""
     for step in steps(getattr(dataset, 'pipeline', None)):
         if getattr(step, 'with_seg', False):
@@ -232,7 +238,7 @@ def loader_of(dataset: Any) -> Any:
     return None
 
 
-def steps(pipeline: Any) -> Iterator[Any]:
+def steps(pipeline: Compose | None) -> Iterator[Transform]:
     """The transforms of a pipeline, also those within test-time augmentation."""
     for step in getattr(pipeline, 'transforms', None) or ():
         yield step
@@ -240,12 +246,12 @@ def steps(pipeline: Any) -> Iterator[Any]:
             yield from steps(branch)
 
 
-def load_labels(dataset: Any, index: int, load: Any) -> np.ndarray:
+def load_labels(dataset: BaseDataset, index: int, load: Transform) -> np.ndarray:
     """A label map (H, W) as the model gets it, but for resizing and cropping."""
     return load(dataset.get_data_info(index))['gt_seg_map']
 
 
-def describe_empty(dataset: Any, paths: Sequence[str]) -> str:
+def describe_empty(dataset: BaseDataset, paths: Sequence[str]) -> str:
     """The message on a data set without labels, with the usual cause."""
     values = sorted({value for path in paths for value in stored_values(path)})
     text = (f'all pixels of all {len(dataset)} label maps are ignored, so that there is nothing to '

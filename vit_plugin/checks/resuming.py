@@ -1,7 +1,6 @@
 """Settings of a resumed training that the checkpoint's replace: optimizer and schedule."""
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mmengine.optim import _ParamScheduler
 from torch.optim import Optimizer
@@ -15,12 +14,12 @@ OF_OPTIMIZERS = ('weight_decay', 'betas', 'eps', 'momentum', 'nesterov')
 STATE = ('last_step', 'base_values', 'verbose')  # of a scheduler, beside its settings
 
 
-def check_resumed_optimizer(optimizer: Any, checkpoint: Mapping[str, Any]) -> list[Finding]:
+def check_resumed_optimizer(optimizer: object, checkpoint: dict) -> list[Finding]:
     """Warn of settings of the optimizer that differ from those of the checkpoint, which stay."""
     saved = checkpoint.get('optimizer', {}).get('param_groups')
     if not saved or not isinstance(optimizer, Optimizer):
         return []
-    changes: dict[str, tuple[Any, Any]] = {}
+    changes: dict[str, tuple[object, object]] = {}
     for new, old in zip(optimizer.param_groups, saved):
         rate = 'initial_lr' if 'initial_lr' in new and 'initial_lr' in old else 'lr'
         for key in (rate, *OF_OPTIMIZERS):
@@ -29,7 +28,7 @@ def check_resumed_optimizer(optimizer: Any, checkpoint: Mapping[str, Any]) -> li
     return [describe(f'optim_wrapper.optimizer.{key}', *values) for key, values in changes.items()]
 
 
-def check_resumed_schedule(schedulers: Any, checkpoint: Mapping[str, Any],
+def check_resumed_schedule(schedulers: object, checkpoint: dict,
                            lengths: Mapping[bool, int]) -> list[Finding]:
     """Warn where the schedule of the checkpoint stays, or ends before the training.
 
@@ -57,20 +56,20 @@ def check_resumed_schedule(schedulers: Any, checkpoint: Mapping[str, Any],
     return findings
 
 
-def settings_of(scheduler: _ParamScheduler) -> dict[str, Any]:
+def settings_of(scheduler: _ParamScheduler) -> dict[str, object]:
     """The settings that a scheduler keeps, without its state."""
     return {key: value for key, value in scheduler.state_dict().items()
             if key not in STATE and not key.startswith('_')}
 
 
-def is_same(one: Any, other: Any) -> bool:
+def is_same(one: object, other: object) -> bool:
     """True if two settings are equal; lists and tuples are the same."""
     if isinstance(one, Sequence) and isinstance(other, Sequence):
         return list(one) == list(other)
     return bool(one == other)
 
 
-def describe(setting: str, saved: Any, configured: Any) -> Finding:
+def describe(setting: str, saved: object, configured: object) -> Finding:
     """Warning that the checkpoint's value of a setting stays."""
     return Finding(f"{setting}={configured!r} of the config has no effect: the checkpoint's "
                    f'{saved!r} stays. {INSTEAD}', logging.WARNING)

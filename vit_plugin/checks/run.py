@@ -1,10 +1,11 @@
 """All checks of a run, in their order: a new one gets its line here."""
 from collections.abc import Iterator
-from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from torch.utils.data import Dataset
 
 from .annotation_lists import check_annotation_lists
 from .batches import check_batch_size
@@ -53,7 +54,7 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
             yield from check_label_maps(dataset)
 
 
-def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding]:
+def check_loaded(runner: Runner, checkpoint: dict) -> Iterator[Finding]:
     """The checkpoint that a run has read, before mmengine copies its weights."""
     stage = stage_of(runner)
     is_resumed = stage == 'train' and bool(runner.cfg.get('resume'))
@@ -74,7 +75,7 @@ def check_loaded(runner: Runner, checkpoint: dict[str, Any]) -> Iterator[Finding
         yield from check_weights(runner.model, checkpoint, path)
 
 
-def data_of(runner: Runner, *splits: str) -> dict[str, Any]:
+def data_of(runner: Runner, *splits: str) -> dict[str, Dataset]:
     """Split -> its data set, of those that the run has."""
     found = {}
     for split in splits:
@@ -84,7 +85,7 @@ def data_of(runner: Runner, *splits: str) -> dict[str, Any]:
     return found
 
 
-def metrics_of(runner: Runner, split: str) -> list[Any]:
+def metrics_of(runner: Runner, split: str) -> list[BaseMetric]:
     """The metrics of a split; none for training."""
     evaluator = getattr(getattr(runner, f'{split}_loop'), 'evaluator', None)
     return getattr(evaluator, 'metrics', None) or []

@@ -1,9 +1,10 @@
 """Samples of built data sets, one pass over them: the files are there, and labels are classes."""
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from torch import nn
+from torch.utils.data import Dataset
 
 from vit_plugin.errors import shorten
 from vit_plugin.files import missing_files
@@ -18,7 +19,7 @@ NO_LABEL = -100  # torch's losses pass over it
 KEYS = ('img_path', 'seg_map_path', 'gt_label')  # of a sample, which are looked at
 
 
-def check_samples(dataset: Any, model: nn.Module, split: str) -> list[Finding]:
+def check_samples(dataset: Dataset, model: nn.Module, split: str) -> list[Finding]:
     """Error where files of a split are absent, or class labels are no output of the model.
 
     Judges classification and segmentation data whose images are files of their own, but not
@@ -27,8 +28,7 @@ def check_samples(dataset: Any, model: nn.Module, split: str) -> list[Finding]:
     findings = []
     for part in innermost(dataset):
         if reads_files(part):
-            samples = (part.get_data_info(i) for i in range(len(part)))
-            infos = [{key: sample.get(key) for key in KEYS} for sample in samples]
+            infos = [looked_at(part.get_data_info(i)) for i in range(len(part))]
             findings += check_files(part, infos)
             if split == 'train' or not is_retriever(model):
                 count = counts_of(model).get('head') or len(classes_of(part))
@@ -36,7 +36,12 @@ def check_samples(dataset: Any, model: nn.Module, split: str) -> list[Finding]:
     return findings
 
 
-def reads_files(dataset: Any) -> bool:
+def looked_at(sample: dict) -> dict:
+    """The `KEYS` of a sample."""
+    return {key: sample.get(key) for key in KEYS}
+
+
+def reads_files(dataset: Dataset) -> bool:
     """True for a data set for classification or segmentation that names its samples' files."""
     library = type(dataset).__module__.split('.')[0]
     has_files = hasattr(dataset, 'get_data_info') and not hasattr(dataset, 'read')
@@ -44,7 +49,7 @@ def reads_files(dataset: Any) -> bool:
     return library in ('mmpretrain', 'mmseg', 'vit_plugin') and has_files and not other
 
 
-def check_files(dataset: Any, infos: Sequence[dict[str, Any]]) -> list[Finding]:
+def check_files(dataset: BaseDataset, infos: Sequence[dict]) -> list[Finding]:
     """Error where images or label maps are not on the disk that the pipeline loads."""
     pipeline = list(steps(getattr(dataset, 'pipeline', None)))
     is_remote = any(getattr(step, 'backend_args', None) for step in pipeline)
@@ -64,7 +69,7 @@ def check_files(dataset: Any, infos: Sequence[dict[str, Any]]) -> list[Finding]:
     return findings
 
 
-def check_class_labels(infos: Sequence[dict[str, Any]], count: int) -> list[Finding]:
+def check_class_labels(infos: Sequence[dict], count: int) -> list[Finding]:
     """Error where images have class labels that are not in 0 ... count - 1.
 
     Args:

@@ -1,7 +1,6 @@
 """Settings that have no effect, speak against each other, or name what does not exist."""
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -69,7 +68,7 @@ def check_schedule(cfg: Config, max_epochs: int, max_iters: int) -> list[Finding
 
     An error where one ends before it begins, a warning where the training ends in the warm-up.
     """
-    schedulers: Any = cfg.get('param_scheduler') or []
+    schedulers = cfg.get('param_scheduler') or []
     if not isinstance(schedulers, list):
         schedulers = [schedulers]
     findings = []

@@ -1,5 +1,4 @@
 """Transforms that change nothing: the checks of one sample's annotations, in a pipeline."""
-from typing import Any
 
 from vit_plugin.registry import TRANSFORMS
 
@@ -15,7 +14,7 @@ class CheckMasks:
     mmdet's own words for a COCO annotation with an empty ``segmentation`` are ``KeyError: 'mask'``.
     """
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, results: dict) -> dict:
         """Return ``results``, or raise `UserError` with the image's name."""
         raise_errors(check_masks(results.get('instances', []), results.get('img_path')))
         return results
@@ -39,7 +38,7 @@ class CheckLabels:
         self.num_classes = num_classes
         self.ignore_index = ignore_index
 
-    def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, results: dict) -> dict:
         """Return ``results``, or raise `UserError` with the file's name."""
         if 'gt_seg_map' not in results:  # the toolkits' inferencers load none
             return results

@@ -1,7 +1,6 @@
 """Checkpoints: whole files, and of the model and the optimizer that go on from them."""
 import re
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -31,7 +30,7 @@ def check_checkpoint_file(path: str) -> list[Finding]:
     return []
 
 
-def check_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> list[Finding]:
+def check_weights(model: nn.Module, checkpoint: dict, path: str) -> list[Finding]:
     """Error where a checkpoint lacks weights of the model, or has them in other shapes.
 
     Loads the weights, as mmengine does next. mmengine only warns, and goes on with random ones:
@@ -45,13 +44,13 @@ def check_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> li
                     + '\nUse the config that it was trained with, with the same options')]
 
 
-def weights_in(checkpoint: dict[str, Any]) -> dict[str, Any]:
+def weights_in(checkpoint: dict) -> dict:
     """The weights that mmengine takes from a checkpoint."""
     weights = checkpoint.get('state_dict', checkpoint)
     return {str(name).removeprefix('module.'): value for name, value in weights.items()}
 
 
-def check_finite_weights(model: nn.Module, checkpoint: dict[str, Any], path: str) -> list[Finding]:
+def check_finite_weights(model: nn.Module, checkpoint: dict, path: str) -> list[Finding]:
     """Error where a model would get weights that are NaN or infinite."""
     weights, own = weights_in(checkpoint), unwrap(model).state_dict()
     names = [name for name in names_of(unwrap(model)) if name in own and name in weights
@@ -63,7 +62,7 @@ def check_finite_weights(model: nn.Module, checkpoint: dict[str, Any], path: str
     return []
 
 
-def misfits(model: nn.Module, weights: dict[str, Any]) -> list[str]:
+def misfits(model: nn.Module, weights: dict) -> list[str]:
     """Weights of a model that others do not replace, with the reasons."""
     try:
         missing = set(model.load_state_dict(weights, strict=False).missing_keys)
@@ -77,7 +76,7 @@ def misfits(model: nn.Module, weights: dict[str, Any]) -> list[str]:
     return [f'{name} is missing' for name, _ in model.named_parameters() if name in missing]
 
 
-def check_optimizer_state(optimizer: Any, checkpoint: dict[str, Any]) -> list[Finding]:
+def check_optimizer_state(optimizer: object, checkpoint: dict) -> list[Finding]:
     """Error where a training would be resumed without its progress, or by another optimizer."""
     if 'iter' not in (checkpoint.get('meta') or {}):
         return [Finding('the checkpoint holds weights alone, so that no training can go on from '

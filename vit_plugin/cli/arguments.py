@@ -1,7 +1,8 @@
 """The options that commands share."""
 import argparse
 import os
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 import torch
 from mmengine.config import DictAction
@@ -28,7 +29,7 @@ class Options(DictAction):
     """mmengine's ``DictAction``, but a usage error for what it cannot read."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
-                 values: Any, option_string: str | None = None) -> None:
+                 values: Sequence[str], option_string: str | None = None) -> None:
         try:
             super().__call__(parser, namespace, values, option_string)
         except (AssertionError, ValueError):

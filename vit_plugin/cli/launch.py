@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -79,8 +78,10 @@ def locked(work_dir: str) -> Iterator[None]:
 class StudentRunner(Runner):
     """Builds a distilled model without its teachers, which evaluation does not need."""
 
-    def build_model(self, model: Any) -> nn.Module:
-        return super().build_model(without_teachers(model) if isinstance(model, dict) else model)
+    def build_model(self, model: dict | nn.Module) -> nn.Module:
+        if isinstance(model, dict):
+            model = without_teachers(model)
+        return super().build_model(model)
 
 
 def build_runner(cfg: Config, notes: Iterable[str] = (), trust: bool = False,

@@ -77,8 +77,9 @@ def keep_traceback(args: argparse.Namespace) -> str:
     """Write the current traceback into the work dir, if it is known, and say where it is."""
     work_dir = vars(args).get('work_dir')
     rank = os.environ.get('RANK', '0')
+    suffix = '' if rank == '0' else f'_{rank}'
     if work_dir is not None:
-        path = Path(work_dir, 'traceback.txt' if rank == '0' else f'traceback_{rank}.txt')
+        path = Path(work_dir, f'traceback{suffix}.txt')
         try:
             path.write_text(traceback.format_exc())
             return f"The traceback is in '{path}'."

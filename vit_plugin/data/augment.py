@@ -4,7 +4,6 @@ The same random numbers give the same operations, magnitudes and boxes as mmpret
 """
 from collections.abc import Callable
 from math import floor
-from typing import Any
 
 import cv2
 import mmcv
@@ -68,7 +67,7 @@ class PackInputs(stock.PackInputs):
     """mmpretrain's ``PackInputs``, with the channels taken apart by OpenCV."""
 
     @staticmethod
-    def format_input(input_: Any) -> Any:
+    def format_input(input_: object) -> object:
         if isinstance(input_, np.ndarray):
             input_ = to_planes(input_)
         return stock.PackInputs.format_input(input_)

@@ -2,7 +2,6 @@
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
@@ -72,7 +71,7 @@ class CocoDataset(datasets.CocoDataset):
         raise_and_log(check_objects(left, self.dropped, self.beyond, self.ann_file))
         return samples
 
-    def parse_data_info(self, raw_data_info: dict[str, Any]) -> dict | list[dict]:
+    def parse_data_info(self, raw_data_info: dict) -> dict | list[dict]:
         """One image, with what its entries lack."""
         image, objects = raw_data_info['raw_img_info'], raw_data_info['raw_ann_info']
         self.categories = self.coco.cats  # mmdet deletes coco when it has read all images
@@ -150,7 +149,7 @@ class CocoMetric(metrics.CocoMetric):
 
     def __init__(self, ann_file: str | None = None, metric: str | list[str] = 'bbox',
                  sort_categories: bool = False, backend_args: dict | None = None,
-                 **kwargs: Any) -> None:
+                 **kwargs: object) -> None:
         super().__init__(metric=metric, backend_args=backend_args, **kwargs)
         if ann_file is not None:
             with get_local_path(ann_file, backend_args=backend_args) as local_path:

@@ -7,7 +7,7 @@ from pycocotools import mask as masks
 
 from vit_plugin.errors import UserError
 
-Entry = dict[str, Any]
+Entry = dict
 
 
 def repair(content: Entry) -> Counter[str]:
@@ -108,12 +108,12 @@ def repair_polygons(mask: list, notes: Counter[str]) -> list[list[float]]:
     return whole
 
 
-def is_polygon(points: Any) -> bool:
+def is_polygon(points: object) -> bool:
     """True for x and y of three points or more."""
     return isinstance(points, (list, tuple)) and len(points) >= 6 and len(points) % 2 == 0
 
 
-def is_mask(mask: Any) -> bool:
+def is_mask(mask: object) -> bool:
     """True for run lengths, and polygons with an area to fill."""
     if isinstance(mask, dict):
         return {'counts', 'size'} <= mask.keys()

@@ -3,7 +3,6 @@ import json
 import logging
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from mmdet.datasets.api_wrappers import COCO
 from mmengine.logging import print_log
@@ -45,7 +44,7 @@ class CheckedCOCO(COCO):
         super().createIndex()
 
 
-def read_json(path: str) -> Any:
+def read_json(path: str) -> dict:
     """The content of a file in UTF-8 (with or without a byte-order mark), UTF-16 or UTF-32.
 
     Raises:

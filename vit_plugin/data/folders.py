@@ -2,7 +2,6 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 from mmengine.logging import print_log
@@ -43,10 +42,11 @@ class CheckedFolder:
     with_label: bool
     extensions: tuple[str, ...]
     is_valid_file: Callable[[str], bool]
-    CLASSES: Any
+    CLASSES: Sequence[str] | None
     _metainfo: dict
 
-    def __init__(self, *args: Any, extensions: Sequence[str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: object, extensions: Sequence[str] | None = None,
+                 **kwargs: object) -> None:
         if extensions is None:
             known = Image.registered_extensions()
             extensions = [name for name in EXTENSIONS if name in known]
@@ -96,7 +96,7 @@ class CheckedFolder:
         """True for an image in its place."""
         return self.is_valid_file(file) and (not self.with_label or os.sep in file)
 
-    def prepare_data(self, idx: int) -> Any:
+    def prepare_data(self, idx: int) -> dict | None:
         """One sample through the pipeline; what cannot be decoded is named in the error."""
         try:
             return super().prepare_data(idx)  # type: ignore[misc]

@@ -36,8 +36,8 @@ class HuggingFaceImages(PackedImages):
     """
 
     def __init__(self, source: str, split: str = 'train', image_key: str = 'image',
-                 label_key: str = 'label', options: dict[str, Any] | None = None,
-                 addresses: Sequence[str] = (), **kwargs: Any) -> None:
+                 label_key: str = 'label', options: dict | None = None,
+                 addresses: Sequence[str] = (), **kwargs: object) -> None:
         self.source = source
         self.split = split
         self.image_key = image_key
@@ -131,7 +131,7 @@ class HuggingFaceImages(PackedImages):
                 yield from paths.to_pylist()
 
 
-def name_unreadable(source: str, data_files: Any) -> str:
+def name_unreadable(source: str, data_files: str | Sequence[str] | dict | None) -> str:
     """Name the local Parquet files that cannot be read; the library names none."""
     import pyarrow.parquet
 

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator, Sequence
 from glob import escape, glob
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
 from vit_plugin.errors import UserError, shorten
 from vit_plugin.registry import DATA_SAMPLERS, DATASETS
@@ -47,7 +47,7 @@ class PackedImages(BaseDataset):
             right = f'a number below {len(classes)}, or one of {shorten(map(repr, classes))}'
         raise UserError(f'{where} has the label {label!r}, which should be {right}')
 
-    def prepare_data(self, idx: int) -> Any:
+    def prepare_data(self, idx: int) -> dict | None:
         """One sample through the pipeline."""
         sample = self.get_data_info(idx)
         return self.pipeline(dict(sample, img_bytes=self.read(sample)))
@@ -73,7 +73,7 @@ class TarImages(PackedImages):
             that is no class.
     """
 
-    def __init__(self, shards: str | Sequence[str], data_root: str = '', **kwargs: Any) -> None:
+    def __init__(self, shards: str | Sequence[str], data_root: str = '', **kwargs: object) -> None:
         found: set[str] = set()
         for pattern in [shards] if isinstance(shards, str) else shards:
             matching = {path for path in glob(os.path.join(escape(data_root), pattern))
@@ -141,7 +141,7 @@ class ShardSampler(Sampler):
         UserError: there are fewer shards than processes, or it is another data set.
     """
 
-    def __init__(self, dataset: Any, seed: int | None = None, shards_at_once: int = 8) -> None:
+    def __init__(self, dataset: Dataset, seed: int | None = None, shards_at_once: int = 8) -> None:
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0

@@ -1,6 +1,6 @@
 """Swin's attention in (shifted) windows with a relative position bias."""
 from collections.abc import Callable, MutableMapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -91,14 +91,14 @@ class WindowAttention(nn.Module):
         self.set_derived()
         return self
 
-    def _save_to_state_dict(self, destination: MutableMapping[str, Any], prefix: str,
+    def _save_to_state_dict(self, destination: MutableMapping[str, Tensor], prefix: str,
                             keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         for name in self.derived:
             destination[prefix + name] = getattr(self, name).clone()
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str,
-                              local_metadata: dict[str, Any],
+    def _load_from_state_dict(self, state_dict: dict[str, object], prefix: str,
+                              local_metadata: dict[str, object],
                               strict: bool, missing_keys: list[str], unexpected_keys: list[str],
                               error_msgs: list[str]) -> None:
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys,

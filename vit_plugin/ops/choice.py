@@ -34,7 +34,7 @@ from .position_bias import position_bias
 from .recompute import saving
 from .windows import is_exporting
 
-Operator = TypeVar('Operator', bound=Callable[..., Any])
+Operator = TypeVar('Operator', bound=Callable[..., object])
 
 
 class Call(NamedTuple):
@@ -181,7 +181,7 @@ def mode_of(x: Tensor) -> str:
 
 
 # As torch defines them, to notice when somebody patches a class.
-KINDS: tuple[Any, ...] = (nn.Linear, nn.LayerNorm, nn.GELU, nn.ReLU, nn.Dropout, nn.Sequential)
+KINDS = (nn.Linear, nn.LayerNorm, nn.GELU, nn.ReLU, nn.Dropout, nn.Sequential)
 FORWARDS = {kind: kind.forward for kind in KINDS}
 HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 GLOBAL_HOOKS = tuple(getattr(torch_module, f'_global{hooks}') for hooks in HOOKS)
@@ -208,7 +208,7 @@ def is_plain(layer: Any) -> bool:
 
 
 # Method -> the names of the layers that it calls.
-CALLS: dict[Any, tuple[str, ...]] = {}
+CALLS: dict[Callable[..., object], tuple[str, ...]] = {}
 
 
 def calls(*names: str) -> Callable[[Operator], Operator]:

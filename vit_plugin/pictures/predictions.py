@@ -1,7 +1,6 @@
 """Predictions beside the ground truth: boxes and masks, label maps, or classes."""
 from collections.abc import Sequence
 from math import ceil, sqrt
-from typing import Any
 
 import mmcv
 import numpy as np
@@ -21,7 +20,7 @@ LEAST_SCORE = 0.5  # of the detections that are drawn
 Palette = Sequence[Sequence[int]] | None
 
 
-def ground_truth(subject: Subject, view: View) -> dict[str, Any] | None:
+def ground_truth(subject: Subject, view: View) -> dict | None:
     """The annotations of an image of the test data, by the first pipeline that loads some."""
     if view.info is None:
         return None

@@ -1,7 +1,6 @@
 """Mixed precision on any device."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from mmengine.device import get_device
@@ -20,7 +19,7 @@ class AutocastOptimWrapper(OptimWrapper):
     """
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[Any]:
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Run the model in mixed precision."""
         with super().optim_context(model), torch.autocast(get_device(), torch.bfloat16):
             yield

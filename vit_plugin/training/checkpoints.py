@@ -2,7 +2,6 @@
 import re
 from inspect import signature
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, is_main_process
@@ -49,7 +48,7 @@ class AtomicCheckpointHook(CheckpointHook):
     max_keep_ckpts: int
     best_ckpt_path: str | None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         # mmengine's takes everything, and fails when it has to save the first checkpoint
         unknown = kwargs.keys() - {*signature(CheckpointHook).parameters,
                                    *signature(Runner.save_checkpoint).parameters}

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping
 from multiprocessing import active_children
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.dist import get_local_size
@@ -42,8 +41,8 @@ class DataTimeHook(Hook):
         self.waited = self.total = 0.
         self.start = (0., 0.)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: Any = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                         outputs: object = None) -> None:
         """Log the share; after ``iterations`` of them, judge."""
         waited, total = (runner.message_hub.get_scalar(f'train/{name}').current()
                          for name in ('data_time', 'time'))
@@ -102,7 +101,7 @@ class DataTimeHook(Hook):
                 'smaller images, or take a machine with more cores')
 
 
-def tensor_bytes(batch: Any) -> int:
+def tensor_bytes(batch: object) -> int:
     """Size of the tensors in a batch, which may be nested."""
     if isinstance(batch, torch.Tensor):
         return batch.nbytes

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info
@@ -43,14 +42,14 @@ class FiniteLossHook(Hook):
             raise UserError(f'iterations={iterations} of FiniteLossHook must be positive')
         self.iterations = iterations
         self.count = 0
-        self.first: dict[str, Any] = {}
+        self.first: dict = {}
 
     def before_train(self, runner: Runner) -> None:
         """Note weights that are broken from the start: nothing may use them."""
         self.broken = broken_parameters(runner.model)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None,
-                         outputs: dict[str, Any] | None = None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None,
+                         outputs: dict | None = None) -> None:
         """Count losses that are not finite."""
         losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
         values = {name: torch.as_tensor(value).item() for name, value in losses.items()}
@@ -93,7 +92,7 @@ class FiniteLossHook(Hook):
                         f'in {path}. {ADVICE}')
 
 
-def files_of(batch: Any) -> list[str]:
+def files_of(batch: object) -> list[str]:
     """The names of the images in a batch, which may be nested."""
     if isinstance(batch, BaseDataElement):
         return [str(batch.img_path)] if 'img_path' in batch else []

@@ -1,6 +1,5 @@
 """Layer-wise learning-rate decay."""
 from collections.abc import Callable
-from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -67,7 +66,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """
 
     base_lr: float
-    paramwise_cfg: dict[str, Any]
+    paramwise_cfg: dict
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
@@ -103,7 +102,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             merged.setdefault(settings, dict(group, params=[]))['params'] += parameters
         params += merged.values()
 
-    def add_settings(self, group: dict[str, Any], name: str, depth_of: DepthOf) -> None:
+    def add_settings(self, group: dict, name: str, depth_of: DepthOf) -> None:
         """Set the learning rate and, where no rule of mmengine did, the weight decay."""
         for wrapper in WRAPPERS:
             name = name.replace(wrapper, '')
@@ -115,7 +114,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             group.setdefault('weight_decay', 0.)
 
 
-def check_keys(paramwise_cfg: dict[str, Any]) -> None:
+def check_keys(paramwise_cfg: dict) -> None:
     """Raise `UserError` for a key that would change nothing."""
     for key, value in paramwise_cfg.items():
         given = f'paramwise_cfg has {key}={value!r}'

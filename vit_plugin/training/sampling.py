@@ -6,10 +6,11 @@ where a run was resumed.
 import random
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import get_dist_info
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset, Sampler
@@ -138,8 +139,8 @@ class SeededDataset(Dataset):
         UserError: there are other arguments.
     """
 
-    def __init__(self, dataset: Any, pipeline: Sequence[dict] | None = None,
-                 **misplaced: Any) -> None:
+    def __init__(self, dataset: dict | BaseDataset, pipeline: Sequence[dict] | None = None,
+                 **misplaced: object) -> None:
         if pipeline is not None:
             if not isinstance(dataset, dict) or isinstance(pipeline, dict):  # of --cfg-options
                 misplaced['pipeline'] = pipeline
@@ -151,7 +152,7 @@ class SeededDataset(Dataset):
                             'dict(...)))')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
-    def __getitem__(self, key: SampleKey | int) -> Any:
+    def __getitem__(self, key: SampleKey | int) -> dict:
         if not isinstance(key, SampleKey):
             return self.dataset[key]
         seed_generators(*key, devices=False)
@@ -180,12 +181,12 @@ class SeededDataset(Dataset):
         return SeededDataset(self.dataset.get_subset(indices))
 
     @property
-    def pipeline(self) -> Any:
+    def pipeline(self) -> Compose:
         """The transforms of the data set."""
         return self.dataset.pipeline
 
     @pipeline.setter
-    def pipeline(self, pipeline: Any) -> None:
+    def pipeline(self, pipeline: Compose) -> None:
         self.dataset.pipeline = pipeline
 
     @property

@@ -1,4 +1,5 @@
 """Randomness that goes on where it was when a run is resumed."""
+
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -84,7 +85,7 @@ class SeedHook(Hook):
         runner.logger.warning(f'epoch {runner.epoch + 1} begins anew: {why}')
         return 0
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed the iteration."""
         seed_generators(runner.seed, runner.iter, runner.rank)
 

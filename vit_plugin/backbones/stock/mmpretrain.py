@@ -88,7 +88,7 @@ def swin_transformer(arch: Arch = 'tiny',
 def swin_settings(whole: Config, stage_cfgs: object, known: dict[str, str], patch_cfg: object,
                   frozen_stages: int, depth: int, interpolate_mode: str, norm_cfg: Config | None
                   ) -> Config:
-    """What mmpretrain's two Swins have in common; arguments not listed are theirs.
+    """Arguments that mmpretrain's two Swins have in common; those not listed are theirs.
 
     Args:
         whole: Settings of the whole model that ``stage_cfgs`` overrides.

@@ -88,7 +88,7 @@ class GroupedAttention(Function):
         return window_attention(qkv, nn.Identity(), nn.Identity(), bias, window, shift, scale)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[object, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs[:2])
         ctx.settings = inputs[2:]
 
