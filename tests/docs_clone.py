@@ -35,7 +35,7 @@ TINY = {
         *(f'{loader}_dataloader.dataset.pipeline.1.scale=(64,64)' for loader in ('val', 'test'))],
     'swin-tiny_from_dinov2-base_unlabelled': [
         *SWIN, 'train_cfg.max_epochs=1', 'param_scheduler=[]', 'train_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2',
+        'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=3',
         'default_hooks.checkpoint.filename_tmpl=epoch_300.pth',
         *(f'model.teacher.{setting}' for setting in (
             'pretrained=False', 'embed_dim=16', 'depth=1', 'num_heads=2'))],

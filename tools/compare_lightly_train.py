@@ -61,7 +61,6 @@ def train_plugin(work: Path, out: Path, epochs: int, seed: int, lr: float) -> li
     from mmengine.runner import Runner
     DefaultScope.get_instance('comparison', scope_name='mmpretrain')
     pixels = dict(mean=[MEAN] * 3, std=[STD] * 3, to_rgb=True)
-    feature = dict(type='vit_plugin.FeatureDistillation')
     model = MODELS.build(dict(
         type='vit_plugin.Distilled', student_type='ImageClassifier', labels=False,
         backbone=dict(type='vit_plugin.SwinTransformer', **STUDENT, init_cfg=dict(
@@ -69,7 +68,8 @@ def train_plugin(work: Path, out: Path, epochs: int, seed: int, lr: float) -> li
         data_preprocessor=dict(pixels),
         teacher=dict(type='timm.create_model', model_name='vit_tiny_patch16_224', **TEACHER,
                      data_preprocessor=dict(pixels), checkpoint=str(work / 'teacher.pth')),
-        distillation=[feature, dict(**feature, teacher='norm')]))
+        distillation=[dict(type='vit_plugin.SimilarityDistillation'),
+                      dict(type='vit_plugin.LocalSimilarityDistillation', teacher='norm')]))
     times = clock(model.backbone)
     steps = epochs * (len(list((work / 'data/teacher').glob('*/*'))) // BATCH)
     Runner(

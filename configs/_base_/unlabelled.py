@@ -1,6 +1,7 @@
 # Pretraining of a backbone without labels, on any tree of folders with images: the student learns
-# the features of DINOv2's ViT-B, the whole image's and those of its patches (as in AM-RADIO,
-# https://arxiv.org/abs/2312.06709). 224 pixels are 16x16 patches of the teacher.
+# of DINOv2's ViT-B how alike images are, and the patches of an image (docs/distillation.md has what
+# else was tried). Images are compared within each process's batch, so let it be 64 or more.
+# 224 pixels are 16x16 patches of the teacher.
 data_root = 'data/unlabelled'
 data_preprocessor = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
@@ -24,5 +25,5 @@ unlabelled = dict(
     type='vit_plugin.Distilled', student_type='ImageClassifier', labels=False,
     teacher=dict(type='timm.create_model', model_name='vit_base_patch14_dinov2.lvd142m',
                  img_size=224, pretrained=True, num_classes=0, checkpoint=None),
-    distillation=[dict(type='vit_plugin.FeatureDistillation'),
-                  dict(type='vit_plugin.FeatureDistillation', teacher='norm')])
+    distillation=[dict(type='vit_plugin.SimilarityDistillation'),
+                  dict(type='vit_plugin.LocalSimilarityDistillation', teacher='norm')])

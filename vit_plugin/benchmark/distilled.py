@@ -10,6 +10,7 @@ from vit_plugin.toolkits import import_toolkit
 LOSSES: dict[str, dict[str, Any]] = {
     'HardDistillation': {}, 'SoftDistillation': {}, 'DIST': {}, 'DKD': {},
     'StandardisedDistillation': {}, 'PKD': {}, 'MGD': {}, 'FeatureDistillation': {},
+    'SimilarityDistillation': {}, 'LocalSimilarityDistillation': {},
     'CWD': dict(student='backbone', teacher='backbone'),
     'PixelDistillation': dict(student='backbone', teacher='backbone')}
 

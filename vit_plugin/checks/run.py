@@ -7,8 +7,10 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import Dataset
 
+from vit_plugin.toolkits import unwrap
+
 from .annotation_lists import check_annotation_lists
-from .batches import check_batch_size
+from .batches import check_batch_size, check_compared_images
 from .classes import check_checkpoint_classes, check_folder_names, check_splits
 from .evaluator import check_evaluator, check_top_k
 from .findings import Finding
@@ -40,6 +42,7 @@ def check_run(runner: Runner, stage: str, label_maps: bool = True) -> Iterator[F
         yield from check_schedule(runner.cfg, runner.max_epochs, runner.max_iters)
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             yield from check_batch_size(runner.train_dataloader)
+        yield from check_compared_images(runner.train_dataloader, unwrap(runner.model))
         if 'val' in datasets:
             level = level_of_names(runner.model)
             yield from check_splits(datasets['train'], datasets['val'], level)

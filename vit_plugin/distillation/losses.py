@@ -19,6 +19,7 @@ class Distillation(nn.Module):
         over_classes: True if it takes a softmax over the classes, unless ``sigmoid``.
         has_sigmoid: True if it has the argument ``sigmoid``.
         sigmoid: True if each class is a question of its own, as in multi-label heads.
+        least_batch: The fewest images of a batch by which anything is learnt.
     """
 
     weight: float
@@ -28,6 +29,7 @@ class Distillation(nn.Module):
     over_classes = False
     has_sigmoid = False
     sigmoid = False
+    least_batch = 1
 
     def __init__(self, weight: float) -> None:
         super().__init__()
@@ -37,10 +39,9 @@ class Distillation(nn.Module):
 
     def mismatch(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> str | None:
         """The reason why outputs of these shapes cannot be compared; ``None`` where they can."""
-        for shape in (student, teacher):
-            if len(shape) not in self.dims:
-                kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
-                return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
+        wrong_dims = self.wrong_dims(student, teacher)
+        if wrong_dims:
+            return wrong_dims
         if self.over_classes and not self.sigmoid and student[1:2] == (1,):
             return ('the softmax of a single score is always 1. Take sigmoid=True, which '
                     'HardDistillation, SoftDistillation and PixelDistillation have')
@@ -49,7 +50,14 @@ class Distillation(nn.Module):
         if len(student) == 2:
             return 'both must have the same number of classes'
         return ('channels and size must be the same (MGD takes other widths, FeatureDistillation '
-                'other sizes too)')
+                'and LocalSimilarityDistillation other sizes too)')
+
+    def wrong_dims(self, *shapes: tuple[int, ...]) -> str | None:
+        """What the loss compares, if these are outputs of another number of dimensions."""
+        if all(len(shape) in self.dims for shape in shapes):
+            return None
+        kinds = {2: '(B, K)', 4: '(B, C, H, W)'}
+        return f'{type(self).__name__} compares ' + ' or '.join(kinds[d] for d in self.dims)
 
 
 class ScoreDistillation(Distillation):
