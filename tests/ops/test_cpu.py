@@ -7,7 +7,8 @@ from torch.autograd import gradcheck, gradgradcheck
 from vit_plugin.ops import pad_to_windows, window_attention
 from vit_plugin.ops.attention import attend_in_windows, fused_with_kept_mask
 from vit_plugin.ops.cpu import attention as cpu
-from vit_plugin.ops.cpu.attention import TOKENS, map_windows, window_groups
+from vit_plugin.ops.cpu.attention import map_windows, window_groups
+from vit_plugin.ops.cpu.products import TOKENS
 from vit_plugin.ops.windows import kept_shift_mask
 
 # (batch, height, width): more than a group, padded, fewer tokens than a window, several maps in a

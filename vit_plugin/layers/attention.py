@@ -51,9 +51,10 @@ class Attention(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C), every token attending to every token."""
         b, n, c = x.shape
-        qkv = self.qkv(x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
+        linear = ops.choose(ops.linear, x, self.qkv, self.proj)
+        qkv = linear(self.qkv)(x).reshape(b, n, 3, self.num_heads, c // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         attention = ops.choose(ops.attention, x, drop=self.attn_drop)
         x = attention(q, k, v, drop=self.attn_drop).transpose(1, 2).reshape(b, n, c)
-        x = self.gamma1(self.proj_drop(self.proj(x)))
+        x = self.gamma1(self.proj_drop(linear(self.proj)(x)))
         return x

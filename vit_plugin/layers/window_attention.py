@@ -56,8 +56,10 @@ class WindowAttention(nn.Module):
         # A layer of torch's may be computed without a call, a method of a subclass is called.
         overridden = type(self).project is not WindowAttention.project
         project = self.project if overridden else self.qkv
+        linear = ops.choose(ops.linear, x, project, self.proj)
         attend = ops.choose(ops.window_attention, x, project, self.proj, drop=self.attn_drop)
-        x = attend(x, project, self.proj, bias, self.window, shift, self.scale, self.attn_drop)
+        x = attend(x, linear(project), linear(self.proj), bias, self.window, shift, self.scale,
+                   self.attn_drop)
         x = self.proj_drop(x)
         return x
 

@@ -3,7 +3,7 @@
 ::
 
     attention.py   attention, window_attention ─┐
-    mlp.py         mlp ─────────────────────────┤ contracts, each with its reference
+    mlp.py         mlp, linear ─────────────────┤ contracts, each with its reference
     position_bias.py   position_bias ───────────┤
     recompute.py   saving ──────────────────────┘
     choice.py      choose: the reference, or a back-end that equals it; the only place that decides
@@ -15,7 +15,7 @@ A layer asks once a call: ``ops.choose(ops.mlp, x, ...)(x, ...)``.
 from .attention import attention, window_attention
 from .backends import BACKENDS, backend
 from .choice import calls, choose
-from .mlp import mlp
+from .mlp import linear, mlp
 from .position_bias import position_bias
 from .recompute import saving
 from .windows import (
@@ -33,6 +33,6 @@ from .windows import (
 
 __all__ = [
     'BACKENDS', 'Shift', 'Size', 'attention', 'backend', 'calls', 'choose', 'crop', 'is_exporting',
-    'mlp', 'pad_to_windows', 'position_bias', 'roll', 'round_up', 'saving', 'shift_mask',
+    'linear', 'mlp', 'pad_to_windows', 'position_bias', 'roll', 'round_up', 'saving', 'shift_mask',
     'window_attention', 'window_partition', 'window_reverse',
 ]

@@ -15,7 +15,8 @@ from vit_plugin.errors import UserError
 
 # Name -> what it does, and what it runs on.
 BACKENDS = {
-    'cpu': 'attention and MLP in groups of tokens that fit the cache; eager work on the CPU',
+    'cpu': 'attention and MLP in groups of tokens that fit the cache, linear layers by the faster '
+           'library; eager work on the CPU',
     'recompute': 'GELU and norms computed again in the backward pass, not kept; eager training',
     'triton': "a window's attention in one kernel; inference on a GPU, Ampere or newer",
 }

@@ -29,7 +29,8 @@ from .attention import (
 from .cpu import attention as cpu_attention
 from .cpu import mlp as cpu_mlp
 from .cpu import position_bias as cpu_position_bias
-from .mlp import mlp
+from .cpu import products as cpu_products
+from .mlp import linear, mlp
 from .position_bias import position_bias
 from .recompute import saving
 from .windows import is_exporting
@@ -116,6 +117,10 @@ TABLE: dict[Callable[..., Any], tuple[Backend, ...]] = {
                 partial(window_attention, attend=fused_with_kept_mask)),
         Backend('reference', lambda call: call.mode != 'products' and call.idle,
                 partial(window_attention, attend=fused_in_windows)),
+    ),
+    linear: (
+        Backend('cpu', lambda call: call.mode in EAGER and call.on_cpu and call.plain_linears
+                and cpu_products.is_faster(call.x), cpu_products.linear),
     ),
     mlp: (
         Backend('recompute', lambda call: call.mode == 'training' and call.plain_mlp,

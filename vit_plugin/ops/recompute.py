@@ -1,5 +1,5 @@
 """Training that keeps less for the backward pass: GELU and layer norms are computed again."""
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from vit_plugin.errors import UserError
 
+from .cpu.products import TOKENS, product
 from .mlp import linears
 
 # Functions of autograd, by the names that torch gives them.
@@ -21,37 +22,86 @@ VIEWS = ('ViewBackward0', 'UnsafeViewBackward0', 'ReshapeAliasBackward0')
 def mlp(x: Tensor, layers: nn.Sequential) -> Tensor:
     """`vit_plugin.ops.mlp`, which keeps what goes into GELU and not what comes out."""
     first, second = linears(layers)
-    out: Tensor = GELULinear.apply(first(x), second.weight, second.bias)
+    out: Tensor = MLP.apply(x, first.weight, first.bias, second.weight, second.bias)
     return out
 
 
-class GELULinear(Function):
-    """``linear(gelu(x))`` of x (..., C) that keeps x alone, and computes its GELU twice.
+class MLP(Function):
+    """``linear(gelu(linear(x)))``, whose GELU is computed twice, for some tokens at a time.
 
-    Equal to what it replaces in value and gradients, also the second ones.
+    Inputs are x (..., C), and weight and bias of both layers, C -> hidden and hidden -> D.
     """
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.linear(F.gelu(x), weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[object, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
+    def forward(ctx: Any, x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
+                bias2: Tensor | None) -> Tensor:
+        hidden = product(x.flatten(0, -2), weight1, bias1)
+        ctx.save_for_backward(x, weight1, bias1, weight2, bias2, hidden)
+        out = [product(F.gelu(part), weight2, bias2) for part in hidden.split(group_size(hidden))]
+        return torch.cat(out).view(*x.shape[:-1], len(weight2))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        grad, = grads
-        x, weight = ctx.saved_tensors
-        rows = grad.flatten(0, -2)
-        grad_x = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.ops.aten.gelu_backward(grad @ weight.to(grad.dtype), x.to(grad.dtype))
-        if ctx.needs_input_grad[1]:
-            grad_weight = rows.T @ F.gelu(x).flatten(0, -2).to(grad.dtype)
-        if ctx.needs_input_grad[2]:
-            grad_bias = rows.sum(0)
-        return grad_x, grad_weight, grad_bias
+        *inputs, hidden = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return gradients(plain_mlp, inputs, grads, ctx.needs_input_grad)
+        return mlp_backward(grads[0], inputs, hidden, ctx.needs_input_grad)
+
+
+def plain_mlp(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
+              bias2: Tensor | None) -> Tensor:
+    """What `MLP` computes."""
+    return F.linear(F.gelu(F.linear(x, weight1, bias1)), weight2, bias2)
+
+
+def mlp_backward(grad: Tensor, inputs: Sequence[Any], hidden: Tensor,
+                 needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+    """Gradients of `MLP` to its inputs, given that to its result; None where none is needed.
+
+    Args:
+        grad: (..., D).
+        inputs: Those of `MLP`.
+        hidden: (tokens, hidden), what goes into GELU. Its type is that of the products.
+        needed: For each input.
+    """
+    x, weight1, bias1, weight2, bias2 = inputs
+    x, weight1, weight2 = (tensor.to(hidden.dtype) for tensor in (x, weight1, weight2))
+    tokens, grad = x.flatten(0, -2), grad.flatten(0, -2)
+    to_x, to_weight1, to_bias1, to_weight2, to_bias2 = (
+        torch.zeros_like(tensor) if tensor is not None and need else None
+        for tensor, need in zip((tokens, weight1, bias1, weight2, bias2), needed))
+    for start in range(0, len(tokens), group_size(hidden)):
+        group = slice(start, start + group_size(hidden))
+        rows, before = grad[group], hidden[group]
+        if to_weight2 is not None:
+            to_weight2.addmm_(rows.T, F.gelu(before))
+        if to_bias2 is not None:
+            to_bias2 += rows.sum(0)
+        grad_hidden = torch.ops.aten.gelu_backward(product(rows, weight2.T), before)
+        if to_weight1 is not None:
+            to_weight1.addmm_(grad_hidden.T, tokens[group])
+        if to_bias1 is not None:
+            to_bias1 += grad_hidden.sum(0)
+        if to_x is not None:
+            to_x[group] = product(grad_hidden, weight1.T)
+    return (None if to_x is None else to_x.view_as(x), to_weight1, to_bias1, to_weight2, to_bias2)
+
+
+def group_size(x: Tensor) -> int:
+    """How many of the tokens (N, C) are taken at a time: on the CPU, those that fit the cache.
+
+    All in half precision, in which sums over groups would be rounded.
+    """
+    precise = x.dtype in (torch.float32, torch.float64)
+    return TOKENS if precise and x.device.type == 'cpu' else max(1, len(x))
+
+
+def gradients(function: Callable[..., Tensor], inputs: Sequence[Any], grads: Sequence[Tensor],
+              needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+    """Gradients of a function to its inputs that have gradients themselves; None if not needed."""
+    wanted = [x for x, need in zip(inputs, needed) if need]
+    found = iter(torch.autograd.grad(function(*inputs), wanted, grads, create_graph=True))
+    return tuple(next(found) if need else None for need in needed)
 
 
 def saving(block: nn.Module) -> AbstractContextManager[None]:

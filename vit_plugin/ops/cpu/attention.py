@@ -8,16 +8,13 @@ from functools import lru_cache, partial
 from typing import Any, Sequence  # noqa: UP035  # torch 2.4's operators know this Sequence alone
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from ..attention import Map, attend_in_windows, attention, scaled_dot_product
+from ..attention import Map, attend_in_windows, scaled_dot_product
+from ..recompute import gradients
 from ..windows import Shift, Size, round_up, shift_mask, window_partition
-
-# How many tokens are taken at a time: 32 windows of 7x7; with 96 channels the hidden layer of an
-# MLP then takes 2 MB.
-TOKENS = 1568
+from .products import TOKENS, product
 
 
 def window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor, window: Size,
@@ -61,8 +58,8 @@ def operator(x: Tensor, qkv: Tensor, qkv_bias: Tensor | None, proj: Tensor,
     if len(x) == 0:
         return x.new_empty(*x.shape[:-1], proj.shape[0])
     return window_attention(
-        x, partial(F.linear, weight=qkv, bias=qkv_bias),
-        partial(F.linear, weight=proj, bias=proj_bias), bias,
+        x, partial(product, weight=qkv, bias=qkv_bias),
+        partial(product, weight=proj, bias=proj_bias), bias,
         (window[0], window[1]), (shift[0], shift[1]), scale)
 
 
@@ -94,14 +91,11 @@ class GroupedAttention(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        inputs, needed = ctx.saved_tensors, ctx.needs_input_grad[:2]
-        if not torch.is_grad_enabled():
-            return (*attend_backward(grads[0], *inputs, *ctx.settings), None, None, None)
-        # For gradients of gradients.
-        out = attend_in_windows(*inputs, *ctx.settings)
-        wanted = [x for x, need in zip(inputs, needed) if need]
-        found = iter(torch.autograd.grad(out, wanted, grads, create_graph=True))
-        return (*(next(found) if need else None for need in needed), None, None, None)
+        inputs = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return gradients(attend_in_windows, (*inputs, *ctx.settings), grads,
+                             ctx.needs_input_grad)
+        return (*attend_backward(grads[0], *inputs, *ctx.settings), None, None, None)
 
 
 def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift: Shift,
@@ -111,20 +105,25 @@ def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift
     tokens, grad_out, heads = qkv.reshape(-1, c), grad.reshape(-1, c // 3), len(bias)
     # Half precision would overflow where the fused attention of the forward does not.
     precise = torch.promote_types(qkv.dtype, torch.float32)
+    scale = (c // 3 // heads)**-0.5 if scale is None else scale
     grad_qkv = torch.empty_like(tokens)
     grad_bias = torch.zeros_like(bias, dtype=precise)
     for part, group in window_groups(b, (h, w), window, shift):
         places = group.numbers()
-        windows = group.place(tokens[part].index_select(0, places)).to(precise).requires_grad_()
+        windows = group.place(tokens[part].index_select(0, places)).to(precise)
         grad_y = group.place(grad_out[part].index_select(0, places)).to(precise)
-        scores_bias = group.masked(bias).to(precise).requires_grad_()
-        with torch.enable_grad():
-            q, k, v = split_heads(windows, 3, heads)
-            y = attention(q, k, v, scores_bias, scale)
-        grads, to_bias = torch.autograd.grad(
-            y, (windows, scores_bias), split_heads(grad_y, 1, heads)[0])
+        q, k, v = split_heads(windows, 3, heads).contiguous()
+        q *= scale
+        grad_y = split_heads(grad_y, 1, heads)[0].contiguous()
+        weights = (q @ k.mT + group.masked(bias).to(precise)).softmax(-1)
+        grad_scores = torch.ops.aten._softmax_backward_data(grad_y @ v.mT, weights, -1, precise)
+        grad_bias += grad_scores.sum(0)
+        grads = torch.empty_like(windows)
+        grad_q, grad_k, grad_v = split_heads(grads, 3, heads)
+        grad_q.copy_(grad_scores @ k).mul_(scale)
+        grad_k.copy_(grad_scores.mT @ q)
+        grad_v.copy_(weights.mT @ grad_y)
         grad_qkv[part].index_copy_(0, places, group.take(grads).to(qkv.dtype))
-        grad_bias += to_bias.sum(0)
     return grad_qkv.view(b, h, w, c), grad_bias.to(bias.dtype)
 
 

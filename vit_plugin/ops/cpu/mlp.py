@@ -2,17 +2,17 @@
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..attention import Map
 from ..mlp import linears
-from .attention import TOKENS
+from .products import TOKENS, linear, product
 
 
 def mlp(x: Tensor, layers: nn.Sequential) -> Tensor:
     """`vit_plugin.ops.mlp` of a plain `FeedForward`; its hidden layer stays in the cache."""
-    return in_groups(x, *linears(layers))
+    first, second = linears(layers)
+    return in_groups(x, linear(first), linear(second))
 
 
 def in_groups(x: Tensor, expand: Map, contract: Map) -> Tensor:
@@ -43,8 +43,8 @@ def compiled_mlp(x: Tensor, layers: nn.Sequential) -> Tensor:
 def operator(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
              bias2: Tensor | None) -> Tensor:
     """`mlp` of the weights (hidden, C) and (D, hidden), and the biases of the layers."""
-    return in_groups(x, partial(F.linear, weight=weight1, bias=bias1),
-                     partial(F.linear, weight=weight2, bias=bias2))
+    return in_groups(x, partial(product, weight=weight1, bias=bias1),
+                     partial(product, weight=weight2, bias=bias2))
 
 
 @operator.register_fake
