@@ -1,4 +1,5 @@
 """Swin V2 of every source gives the source's outputs, and goes back."""
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,13 @@ def test_other_models_are_refused_by_name() -> None:
         img_size=64, embed_dim=16, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8), window_size=2)
     with pytest.raises(CheckpointError, match='swinv2_cr'):
         SwinTransformerV2(ARCH).load_state_dict(other.state_dict())
+
+
+def test_warns_of_windows_that_pretraining_did_not_know(tmp_path: Path, log: Callable) -> None:
+    weights = SwinTransformerV2(ARCH, window_size=(8, 8, 8, 4)).state_dict()
+    load(weights, tmp_path, window_size=16)
+    load(weights, tmp_path, window_size=16, pretrained_window_sizes=(8, 8, 8, 4))
+    warned, quiet = log()
+    assert 'set pretrained_window_sizes=(8, 8, 8, 4)' in warned.getMessage()
+    assert 'offsets by [16, 16, 16, 16]' in warned.getMessage()
+    assert 'outputs differ' not in quiet.getMessage()

@@ -1,9 +1,11 @@
-"""Swin: maps for which equal weights give other outputs than at the weights' source.
+"""Swin: where equal weights give other outputs than at the weights' source.
 
-All sources agree on maps of whole windows, larger than one.
+All sources of V1 agree on maps of whole windows, larger than one.
 """
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from torch import Tensor
 
 from .resizing import Size
 
@@ -69,6 +71,34 @@ def differences(backbone: Any, layout: str, windows: Iterable[Size]) -> tuple[li
         else:
             notes.append(f"outputs equal the source's for {image}, not for every size")
     return notes, warnings
+
+
+def pretraining_differences(source: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
+    """Warnings of windows that Swin V2's bias does not know from the source's pre-training.
+
+    Args:
+        source: Weights of the source.
+        own: Those of the backbone, of the same names.
+    """
+    known, wanted = [], []
+    for name, offsets in own.items():
+        if name.endswith('blocks.0.attn.w_msa.relative_coords_table') and name in source:
+            known.append(scaled_side(source[name]))
+            wanted.append(scaled_side(offsets))
+    if known == wanted:
+        return []
+    return [f'the bias of the source is of windows of {known} (one side for each stage), that of '
+            f'the backbone scales its offsets by {wanted}: outputs differ from the source\'s; set '
+            f'pretrained_window_sizes={tuple(known)}']
+
+
+def scaled_side(offsets: Tensor) -> int:
+    """The side of the window whose longest offset a table (1, 2h-1, 2w-1, 2) scales to 8."""
+    height = offsets.shape[1]
+    if height < 3:
+        return 1
+    step = 2**(3 * float(offsets[0, height // 2 + 1, 0, 0])) - 1
+    return round(8 / step) + 1
 
 
 def stage_maps(backbone: Any) -> list[Size]:

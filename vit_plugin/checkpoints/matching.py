@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vit_plugin.errors import shorten
 
-from .differences import differences
+from .differences import differences, pretraining_differences
 from .errors import CheckpointError
 from .finite import is_finite
 from .resizing import Size, find_window, fit_channels, fit_position, lacks_tokens, resize_table
@@ -97,7 +97,7 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     if hasattr(backbone, 'stages'):
         notes, warnings = differences(backbone, layout, result.windows)
         result.notes += notes
-        result.warnings += warnings
+        result.warnings += warnings + pretraining_differences(source, own)
     if result.wrong or result.unused or result.share < threshold:
         raise CheckpointError('\n  '.join([
             f'the checkpoint ({layout}) does not fit {type(backbone).__name__}: '
