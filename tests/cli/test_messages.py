@@ -1,4 +1,5 @@
 """Every way a first hour goes wrong ends with one message that names the next step."""
+import errno
 import os
 import re
 import shutil
@@ -198,9 +199,12 @@ def test_errors_of_libraries() -> None:
     def full_disk() -> None:
         with open('/dev/full', 'wb', buffering=0) as file:
             file.write(b'0')
+    def too_large() -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     for cause, message in [
             (lambda: torch.empty(1 << 50), 'out of memory.*batch_size=N.*--amp.*with_cp=True'),
             (full_disk, 'the disk is full'),
+            (too_large, 'ulimit -f'),
             (lambda: torch.save(torch.zeros(10**5), '/dev/full'), 'the disk is full'),
             (Path('/absent/a.json').read_text, "there is no '/absent/a.json'.*--data-root"),
             ((ROOT / 'Makefile/a').read_text, "Makefile/a' cannot be read or written")]:

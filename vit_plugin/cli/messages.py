@@ -34,9 +34,11 @@ ADVICE = {
         'a process that loads data was ended by the system, mostly because memory or shared '
         'memory (/dev/shm) ran out. Take fewer of them (--cfg-options '
         'train_dataloader.num_workers=1 val_dataloader.num_workers=1), or enlarge /dev/shm',
-    r'No space left on device|Disk quota exceeded|file write failed|unexpected pos \d+ vs':
-        'the disk is full. Free some space, or choose another place (--work-dir). --resume passes '
-        'over a checkpoint that was cut off, and goes on from the one before',
+    r'No space left on device|Disk quota exceeded|File too large|file write failed|'
+    r'unexpected pos \d+ vs':
+        'the disk is full, or a file is larger than the system allows (ulimit -f). Free some '
+        'space, or choose another place (--work-dir). --resume passes over a checkpoint that was '
+        'cut off, and goes on from the one before',
     r'Expected more than 1 value per channel when training':
         'batch normalisation got one value for each channel, of one image: take '
         'train_dataloader.batch_size=2 or more for each process, or '
