@@ -65,6 +65,12 @@ def tiny_arch(cls: type[Backbone]) -> Any:
     return ARCHS[-1]
 
 
+def arguments_of(cls: type[Backbone]) -> set[str]:
+    """Names of the arguments of a class, and of those that its ``**options`` go to."""
+    return {name for base in cls.__mro__ if issubclass(base, Backbone)
+            for name in signature(base).parameters}
+
+
 def find_depth(cls: type[Backbone], arch: Any) -> int:
     """The first of ``out_indices`` that is refused."""
     for depth in range(1, 100):
@@ -81,8 +87,8 @@ def find_cases() -> list[Case]:
         if isinstance(cls, type) and issubclass(cls, Backbone):
             arch = tiny_arch(cls)
             depth = find_depth(cls, arch)
-            options = {k: v for k, v in OPTIONS.items() if k in signature(cls).parameters}
-            if 'global_attn_indexes' in signature(cls).parameters:
+            options = {k: v for k, v in OPTIONS.items() if k in arguments_of(cls)}
+            if 'global_attn_indexes' in arguments_of(cls):
                 cases.append(Case(cls, dict(arch=arch, **WINDOWED), depth))
             cases += [Case(cls, dict(arch=arch, **dict(zip(options, values))), depth)
                       for values in product(*options.values())]

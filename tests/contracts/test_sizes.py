@@ -9,7 +9,7 @@ import torch
 from registered import Case, assert_close, flatten, gradients, image, trainable
 from torch import Tensor
 
-from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
+from vit_plugin.backbones import DeiT, DINOv2, DistilledDeiT, SwinTransformer
 
 # odd, not square, one pixel, smaller than a patch or a window, larger than the embedding
 SIZES = [(16, 16), (1, 1), (3, 50), (17, 31), (65, 40), (224, 224), (223, 257), (800, 1333)]
@@ -18,7 +18,7 @@ SIZES = [(16, 16), (1, 1), (3, 50), (17, 31), (65, 40), (224, 224), (223, 257), 
 def strides(case: Case) -> list[int]:
     """Of every output, measured where all divide the image."""
     with torch.no_grad():
-        return [256 // x.shape[2] for x in flatten(case.build()(image(1, 256, 256)))
+        return [448 // x.shape[2] for x in flatten(case.build()(image(1, 448, 448)))
                 if x.ndim == 4]
 
 
@@ -42,7 +42,8 @@ def test_strides(case: Case) -> None:
     if issubclass(case.cls, SwinTransformer):
         assert strides(case) == [4, 8, 16, 32]
     elif issubclass(case.cls, DeiT):
-        assert strides(case) == ([16] if case.arguments['out_type'] == 'featmap' else [])
+        stride = 14 if issubclass(case.cls, DINOv2) else 16
+        assert strides(case) == ([stride] if case.arguments['out_type'] == 'featmap' else [])
 
 
 @pytest.mark.parametrize('size', [(48, 48), (75, 90)])

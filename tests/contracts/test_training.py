@@ -9,8 +9,8 @@ from torch import nn
 
 from vit_plugin.registry import MODELS
 
-EMBEDDING = ('patch_embed', 'cls_token', 'dist_token', 'pos_embed', 'absolute_pos_embed',
-             'drop_after_pos', 'pre_norm')
+EMBEDDING = ('patch_embed', 'cls_token', 'dist_token', 'register_tokens', 'pos_embed',
+             'absolute_pos_embed', 'drop_after_pos', 'pre_norm')
 DROPPING = dict(drop_rate=0.5, drop_path_rate=0.5)
 
 

@@ -3,9 +3,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from mmpretrain.models.utils import SwiGLUFFN
 from torch import Tensor, nn
 
-from vit_plugin.layers import FeedForward
+from vit_plugin.layers import FeedForward, SwiGLU
 
 
 class Adapted(nn.Linear):
@@ -48,3 +49,16 @@ def test_changes_of_the_mlp_act(change: Callable[[nn.Sequential], object], grad:
     with torch.set_grad_enabled(grad):
         torch.testing.assert_close(ffn(x), ffn.layers(x))
         assert not torch.allclose(ffn(x), before, rtol=1e-6, atol=1e-6)
+
+
+def test_swiglu_is_mmpretrains() -> None:
+    """The same state-dict keys, outputs and gradients."""
+    torch.manual_seed(0)
+    theirs = SwiGLUFFN(8, 12, layer_scale_init_value=0.5, add_identity=False)
+    ours, x = SwiGLU(8, 12, layer_scale_init_value=0.5), torch.randn(2, 5, 8)
+    ours.load_state_dict(theirs.state_dict())
+    for model in (ours, theirs):
+        model(x).square().sum().backward()
+    torch.testing.assert_close(ours(x), theirs(x))
+    for mine, stock in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, stock.grad)

@@ -1,5 +1,6 @@
 """What the pictures of models show, against other ways to compute it."""
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -11,7 +12,7 @@ from torch import nn
 
 from tests.cli.test_train_and_test import classification, detection
 from tests.conftest import SIZE
-from vit_plugin.backbones import DeiT, DistilledDeiT, SwinTransformer
+from vit_plugin.backbones import DeiT, DINOv3, DistilledDeiT, SwinTransformer
 from vit_plugin.layers import (
     CosineWindowAttention,
     FeedForward,
@@ -22,7 +23,7 @@ from vit_plugin.layers import (
 )
 from vit_plugin.ops import pad_to_windows, window_partition, window_reverse
 from vit_plugin.pictures import attention, gradcam, positions, pyramid, windows
-from vit_plugin.pictures.subject import Subject, View, load_subject
+from vit_plugin.pictures.subject import PictureError, Subject, View, load_subject, record
 
 DEIT = dict(arch=dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=16),
             img_size=(32, 48), patch_size=16)
@@ -62,6 +63,27 @@ def test_attention_weights_rebuild_the_output_of_the_layer() -> None:
     torch.testing.assert_close(layer.gamma1(layer.proj(mixed)), output)
     assert weights[1].max() > 0.5
     assert not layer._forward_pre_hooks
+
+
+@torch.no_grad()
+def test_attention_weights_of_rotary_positions_rebuild_the_output() -> None:
+    backbone = sharpened(DINOv3(**DEIT))
+    nn.init.ones_(backbone.layers[1].attn.gamma1.weight)
+    images = torch.rand(1, 3, 32, 48)
+    weights = attention.attention_weights(backbone, images)
+    assert weights[1].shape == (2, 11, 11)
+    layer = backbone.layers[1].attn
+    (x, output), = record([layer], backbone, images).values()
+    values = layer.qkv(x).chunk(3, dim=-1)[2].unflatten(-1, (2, 8))
+    mixed = torch.einsum('hij,bjhc->bihc', weights[1], values).flatten(2)
+    torch.testing.assert_close(layer.gamma1(layer.proj(mixed)), output)
+    assert list(attention.token_maps(backbone, images)) == ['class token:\nrollout',
+                                                            'class token:\nlast block']
+
+
+def test_positions_that_are_not_learnt_are_refused() -> None:
+    with pytest.raises(PictureError, match='rotary positions are not'):
+        positions.draw(SimpleNamespace(backbone=DINOv3(**DEIT)))
 
 
 def test_rollout_follows_every_path_through_the_blocks() -> None:

@@ -1,11 +1,12 @@
 """The backbones; they need torch and mmengine only."""
 from .deit import DeiT
+from .dino import DINOv2, DINOv3
 from .distilled_deit import DistilledDeiT
 from .stock import mmdet, mmpretrain, mmseg, register
 from .swin import SwinTransformer
 from .swin_v2 import SwinTransformerV2
 
-__all__ = ['DeiT', 'DistilledDeiT', 'SwinTransformer', 'SwinTransformerV2']
+__all__ = ['DINOv2', 'DINOv3', 'DeiT', 'DistilledDeiT', 'SwinTransformer', 'SwinTransformerV2']
 
 register(SwinTransformer, mmpretrain=mmpretrain.swin_transformer, mmdet=mmdet.swin_transformer,
          mmseg=mmdet.swin_transformer, mmrotate=mmdet.swin_transformer)

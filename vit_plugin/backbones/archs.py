@@ -13,6 +13,22 @@ DEIT: dict[str, Config] = {
 }
 DEIT |= {f'deit-{name}': sizes for name, sizes in DEIT.items()}  # mmpretrain's names for them
 
+# hub/backbones.py of facebookresearch/dinov2 and dinov3; with SwiGLU, channels after the gate.
+DINOV2: dict[str, Config] = {
+    'small': dict(embed_dims=384,  num_layers=12, num_heads=6,  feedforward_channels=1536),
+    'base':  dict(embed_dims=768,  num_layers=12, num_heads=12, feedforward_channels=3072),
+    'large': dict(embed_dims=1024, num_layers=24, num_heads=16, feedforward_channels=4096),
+    'giant': dict(embed_dims=1536, num_layers=40, num_heads=24, feedforward_channels=4096),
+}
+DINOV3: dict[str, Config] = {
+    'small':      DINOV2['small'],
+    'small-plus': DINOV2['small'],
+    'base':       DINOV2['base'],
+    'large':      DINOV2['large'],
+    'huge-plus':  dict(embed_dims=1280, num_layers=32, num_heads=20, feedforward_channels=5120),
+}
+SWIGLU = ('giant', 'small-plus', 'huge-plus')
+
 # Swin, section 3.3 ("Architecture Variants"), and Swin V2, section 3.5.
 SWIN: dict[str, Config] = {
     'tiny':  dict(embed_dims=96,  depths=(2, 2, 6, 2),  num_heads=(3, 6, 12, 24)),

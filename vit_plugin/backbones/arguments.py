@@ -96,6 +96,13 @@ def check_heads(embed_dims: int, num_heads: int) -> None:
         raise UserError(f'embed_dims={embed_dims} must be a multiple of num_heads={num_heads}')
 
 
+def check_rotary(head_dims: int) -> None:
+    """Raise `UserError` unless half of a head's channels are pairs for each axis."""
+    if head_dims % 4:
+        raise UserError(f"position='rotary' needs heads of a multiple of 4 channels, got "
+                        f'{head_dims}')
+
+
 def check_frozen_stages(frozen_stages: int, depth: int) -> None:
     """Raise `UserError` unless -1 <= frozen_stages <= depth."""
     if not is_integer(frozen_stages, -1) or frozen_stages > depth:

@@ -6,15 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
-from vit_plugin.layers import (
-    ACTIVATIONS,
-    Attention,
-    FeedForward,
-    PatchEmbed,
-    TransformerBlock,
-    resize_position,
-    run_block,
-)
+from vit_plugin.layers import Attention, PatchEmbed, TransformerBlock, rotary_position, run_block
 
 from .archs import DEIT, resolve_arch
 from .arguments import (
@@ -25,6 +17,7 @@ from .arguments import (
     check_heads,
     check_positive,
     check_rates,
+    check_rotary,
     pair,
     patch_grid,
     resolve_global_blocks,
@@ -42,8 +35,9 @@ class DeiT(Backbone):
 
     ::
 
-        image -> patches ─┐
+        image -> patches ─┐           ┌─ register_tokens
         cls_token ────────┴─ + pos_embed -> L x TransformerBlock -> norm -> class token | map
+                                               └─ rotary positions, in place of pos_embed
 
     State-dict keys are those of mmpretrain's ``VisionTransformer``. Blocks after the last of
     ``out_indices`` are not built, and the final norm belongs to the architecture's last block,
@@ -79,6 +73,7 @@ class DeiT(Backbone):
         UserError: an argument, or an image, is not as above.
     """
 
+    archs: Mapping[str, Config] = DEIT
     token_names: tuple[str, ...] = ('cls_token',)
     attention: type[Attention] = Attention  # a subclass may have another
 
@@ -99,7 +94,7 @@ class DeiT(Backbone):
                  variant: Config | None = None,
                  init_cfg: InitCfg = None) -> None:
         super().__init__(init_cfg)
-        settings = resolve_arch(arch, DEIT)
+        settings = resolve_arch(arch, self.archs)
         dims, depth = settings['embed_dims'], settings['num_layers']
         check_heads(dims, settings['num_heads'])
         check_positive(in_channels=in_channels)
@@ -115,6 +110,9 @@ class DeiT(Backbone):
         self.variant = ViTVariant(**(variant or {}))
         self.last_layer = depth - 1
         self.check_output()
+        self.head_dims = dims // settings['num_heads']
+        if self.variant.position == 'rotary':
+            check_rotary(self.head_dims)
 
         self.add_embedding(img_size, patch_size, drop_rate)
         self.layers = self.build_blocks(settings, drop_rate, drop_path_rate,
@@ -125,7 +123,7 @@ class DeiT(Backbone):
             self.ln2 = self.variant.norm(dims)
 
         self.apply(init_linear_and_norm)
-        for parameter in (*self.tokens(), self.pos_embed):
+        for parameter in self.embeddings():
             nn.init.trunc_normal_(parameter, std=0.02)
         self.freeze()
 
@@ -133,18 +131,15 @@ class DeiT(Backbone):
         """(B, in_channels, H, W) -> a tuple with one entry for each of ``out_indices``."""
         x = self.patch_embed(self.check_input(x))
         grid = (x.shape[1], x.shape[2])
-        position = resize_position(self.pos_embed, self.grid, grid, self.num_extra_tokens,
-                                   self.variant.interpolate_mode)
-        if self.window_size is None:
-            tokens = (token.expand(x.shape[0], -1, -1) for token in self.tokens())
-            x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
-        else:
-            position = position.unflatten(1, grid)
-        x = self.pre_norm(self.drop_after_pos(x + position))
+        x = self.pre_norm(self.drop_after_pos(self.add_tokens(x, grid)))
+        rotation: tuple[Tensor, ...] = ()
+        if self.variant.position == 'rotary':
+            tokens = self.num_extra_tokens
+            rotation = (rotary_position(grid, self.head_dims, tokens, device=x.device),)
 
         outs = []
         for i, block in enumerate(self.layers):
-            x = run_block(block, x, self.with_cp)
+            x = run_block(block, x, self.with_cp, *rotation)
             if i == self.last_layer and self.variant.final_norm:
                 x = self.ln1(x)
             if i in self.out_indices:
@@ -172,9 +167,13 @@ class DeiT(Backbone):
             self.token_names = ()
         for name in self.token_names:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, 1, dims)))
-        self.num_extra_tokens = len(self.token_names)
-        num_positions = self.num_extra_tokens + self.grid[0] * self.grid[1]
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
+        if variant.position == 'absolute':
+            num_positions = len(self.token_names) + self.grid[0] * self.grid[1]
+            self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, dims))
+        registers = 0 if self.window_size is not None else variant.num_register_tokens
+        if registers:
+            self.register_tokens = nn.Parameter(torch.zeros(1, registers, dims))
+        self.num_extra_tokens = len(self.token_names) + registers
         self.drop_after_pos = nn.Dropout(drop_rate)
         self.pre_norm = variant.norm(dims) if variant.pre_norm else nn.Identity()
 
@@ -189,16 +188,30 @@ class DeiT(Backbone):
             window = None if i in global_blocks else self.window_size
             attn = self.attention(
                 dims, settings['num_heads'], drop_rate, layer_scale, variant.qkv_bias,
-                variant.proj_bias, variant.attn_drop_rate, window)
-            ffn = FeedForward(dims, settings['feedforward_channels'], drop_rate, layer_scale,
-                              ACTIVATIONS[variant.act])
+                variant.proj_bias, variant.attn_drop_rate, window, variant.key_bias)
+            ffn = variant.ffn(dims, settings['feedforward_channels'], drop_rate, layer_scale)
             blocks.append(TransformerBlock(dims, attn, ffn, rates[i], variant.norm,
                                            variant.attn_drop_path))
         return blocks
 
-    def tokens(self) -> list[nn.Parameter]:
-        """The learnt tokens in front of the patches, (1, 1, C) each."""
-        return [getattr(self, name) for name in self.token_names]
+    def embeddings(self) -> list[nn.Parameter]:
+        """The learnt tokens and positions, (1, N, C) each."""
+        names = (*self.token_names, 'pos_embed', 'register_tokens')
+        return [getattr(self, name) for name in names if hasattr(self, name)]
+
+    def add_tokens(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Patches (B, h, w, C) -> (B, tokens + h*w, C), or with windows as they are; positions."""
+        first = len(self.token_names)
+        if self.window_size is None:
+            tokens = (getattr(self, name).expand(x.shape[0], -1, -1) for name in self.token_names)
+            x = torch.cat((*tokens, x.flatten(1, 2)), dim=1)
+        if self.variant.position == 'absolute':
+            position = self.variant.resize_position(self.pos_embed, self.grid, grid, first)
+            x = x + (position if self.window_size is None else position.unflatten(1, grid))
+        if hasattr(self, 'register_tokens'):
+            registers = self.register_tokens.expand(x.shape[0], -1, -1)
+            x = torch.cat((x[:, :first], registers, x[:, first:]), dim=1)
+        return x
 
     def format_output(self, x: Tensor, grid: tuple[int, int]) -> Tensor | Sequence[Tensor]:
         """(B, tokens + h*w, C), or (B, h, w, C) with windows -> what ``out_type`` asks for."""
@@ -217,7 +230,7 @@ class DeiT(Backbone):
         if self.frozen_stages < 0:
             return
         yield from (self.patch_embed, self.drop_after_pos, self.pre_norm)
-        yield from (*self.tokens(), self.pos_embed)
+        yield from self.embeddings()
         yield from list(self.layers)[:self.frozen_stages]
         if self.frozen_stages > self.last_layer:
             yield from (getattr(self, name) for name in ('ln1', 'ln2') if hasattr(self, name))

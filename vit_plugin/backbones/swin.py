@@ -13,7 +13,6 @@ from vit_plugin.layers import (
     ShiftedWindowAttention,
     SwinBlock,
     WindowAttention,
-    resize_position,
     run_block,
 )
 
@@ -204,8 +203,7 @@ class SwinTransformer(Backbone):
         x = self.patch_embed(self.check_input(x))
         if hasattr(self, 'absolute_pos_embed'):
             size = (x.shape[1], x.shape[2])
-            position = resize_position(self.absolute_pos_embed, self.grid, size,
-                                       mode=self.variant.interpolate_mode)
+            position = self.variant.resize_position(self.absolute_pos_embed, self.grid, size)
             x = x + position.unflatten(1, size)
         x = self.drop_after_pos(x)
 

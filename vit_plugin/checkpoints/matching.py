@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_plugin.errors import shorten
+from vit_plugin.layers import resize_position
 
 from .differences import differences, pretraining_differences
 from .errors import CheckpointError
@@ -23,10 +24,10 @@ EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_(position_index|coords_table)
 FOREIGN = {
     r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
     r'^stages\..*relative_position_bias_table': 'Swin V1 (a table of biases)',
-    r'reg(ister)?_tokens?$': 'a ViT with registers (DINOv2 with registers, timm reg4), whose '
-                             'tokens take part in every attention',
-    r'\.w12\.|\.w3\.|weights_(in|out)\.|gate_proj\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward '
-                                                               'layers',
+    r'register_tokens$': 'a ViT with registers: take vit_plugin.DINOv2 or DINOv3, or '
+                         'variant=dict(num_register_tokens=...)',
+    r'\.ffn\.w(12|3)\.|fc1_[gx]': 'a ViT with SwiGLU feed-forward layers: '
+                                 "variant=dict(ffn_type='swiglu')",
     r'^layers\.\d+\.attn\.(relative_position|rel_pos|[qv]_bias)|^rel_pos': 'a ViT with relative '
     'positions (BEiT, ViTDet, SAM)',
     r'[qk]_norm\.': 'a ViT that normalises queries and keys',
@@ -94,6 +95,9 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     outside = {key.split('.')[0] for key in weights if not key.startswith('backbone.')}
     result.skipped += sorted(outside)
     leave(source, own, backbone, result)
+    if 'pos_embed' in own and 'register_tokens' in source and 'pos_embed' not in source:
+        result.wrong.append('pos_embed (absent: the checkpoint is of a ViT with rotary positions, '
+                            'vit_plugin.DINOv3)')
     if hasattr(backbone, 'stages'):
         notes, warnings = differences(backbone, layout, result.windows)
         result.notes += notes
@@ -155,6 +159,8 @@ def leave(source: Mapping[str, Tensor], own: Mapping[str, Tensor], backbone: nn.
             continue
         if re.match(r'\w+_token$|ln2\.|decoder', name):
             tokens_and_norms.append(name.split('.')[0])
+        if name == 'register_tokens' and getattr(backbone, 'window_size', None) is not None:
+            continue  # beside windows there are no tokens
         if is_unbuilt(name, backbone):
             unbuilt.append('.'.join(name.split('.')[:2]))
         elif name == PATCH_BIAS:  # mmseg's ViT has none, and leaves out that of all its checkpoints
@@ -183,6 +189,7 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
         old, new = window, backbone.window_size
         name = 'bias tables, window'
     elif name in ('pos_embed', 'absolute_pos_embed'):
+        resize = getattr(getattr(backbone, 'variant', None), 'resize_position', resize_position)
         names = getattr(backbone, 'token_names', ())
         tokens = dict.fromkeys(('cls_token', 'dist_token', *names))
         have = tuple(token for token in tokens if token in source)
@@ -192,7 +199,7 @@ def fit(name: str, source: Mapping[str, Tensor], target: Tensor, backbone: Any,
                 value.shape[1], len(have), backbone.grid, source_grid):
             value = torch.cat((value.new_zeros(1, len(have), value.shape[2]), value), dim=1)
             name = 'pos_embed of patches alone'
-        fitted = fit_position(value, target, have, names, backbone.grid, source_grid)
+        fitted = fit_position(value, target, have, names, backbone.grid, source_grid, resize)
     elif name == 'patch_embed.projection.weight' and value.ndim == 4 \
             and value.shape[1] != target.shape[1]:
         fitted = fit_channels(value, target.shape[1])

@@ -1,4 +1,5 @@
 """Fitting weights to another window, image size, set of tokens or number of input channels."""
+from collections.abc import Callable
 from math import isqrt
 
 import torch
@@ -90,10 +91,12 @@ def find_grid(num_patches: int, target: Size, given: Size | None) -> Size:
 
 
 def fit_position(source: Tensor, own: Tensor, source_tokens: tuple[str, ...],
-                 own_tokens: tuple[str, ...], grid: Size, source_grid: Size | None) -> Tensor:
+                 own_tokens: tuple[str, ...], grid: Size, source_grid: Size | None,
+                 resize: Callable[..., Tensor] = resize_position) -> Tensor:
     """A position embedding (1, tokens + h*w, C) for another grid and other tokens.
 
-    Tokens that the source has not keep ``own``'s positions.
+    Tokens that the source has not keep ``own``'s positions. ``resize`` is what the backbone calls
+    for images of other sizes, with arguments as `resize_position`.
     """
     if source.ndim == 4:  # mmdet's and mmseg's (1, C, h, w)
         source_grid = (source.shape[2], source.shape[3])
@@ -104,14 +107,14 @@ def fit_position(source: Tensor, own: Tensor, source_tokens: tuple[str, ...],
     skip = len(source_tokens)
     source_grid = find_grid(source.shape[1] - skip, grid, source_grid)
     if source_tokens == own_tokens:
-        return resize_position(source, source_grid, grid, skip)
+        return resize(source, source_grid, grid, skip)
     parts = []
     for i, name in enumerate(own_tokens):
         if name in source_tokens:
             parts.append(source[:, source_tokens.index(name), None])
         else:
             parts.append(own[:, i, None].to(source))
-    parts.append(resize_position(source[:, skip:], source_grid, grid))
+    parts.append(resize(source[:, skip:], source_grid, grid))
     return torch.cat(parts, dim=1)
 
 

@@ -38,8 +38,8 @@ class TransformerBlock(nn.Module):
         self.attn_drop_path = DropPath(drop_path) if attn_drop_path else DropPath(0.)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn_drop_path(self.attn(self.ln1(x)))
+    def forward(self, x: Tensor, *rotation: Tensor) -> Tensor:
+        x = x + self.attn_drop_path(self.attn(self.ln1(x), *rotation))
         x = x + self.drop_path(self.ffn(self.ln2(x)))
         return x
 
@@ -88,15 +88,15 @@ class SwinBlockV2(SwinBlock):
         return x
 
 
-def run_block(block: nn.Module, x: Tensor, with_cp: bool = False) -> Tensor:
-    """``block(x)``; in training its backward pass computes again what is cheap to compute.
+def run_block(block: nn.Module, x: Tensor, with_cp: bool = False, *rotation: Tensor) -> Tensor:
+    """``block(x, *rotation)``; its backward pass computes again what is cheap to compute.
 
     With ``with_cp`` that is the whole block, else what `vit_plugin.ops.saving` leaves out.
     """
     if with_cp and torch.is_grad_enabled():
-        x = checkpoint(block, x, use_reentrant=False)
+        x = checkpoint(block, x, *rotation, use_reentrant=False)
         return x
     saving = ops.choose(ops.saving, x)
     with saving(block):
-        x = block(x)
+        x = block(x, *rotation)
     return x

@@ -9,7 +9,7 @@ from torch import Tensor
 from vit_plugin.backbones import DeiT
 
 from .drawing import finish, grid
-from .subject import Subject
+from .subject import PictureError, Subject
 
 MOST_MAPS = 8  # a side
 MOST_HEADS = 8
@@ -17,7 +17,7 @@ MOST_HEADS = 8
 
 def position_similarity(backbone: DeiT) -> Tensor:
     """DeiT's cosine similarities (h, w, h, w): of each patch's position to that of each other."""
-    positions = backbone.pos_embed.detach()[0, backbone.num_extra_tokens:]
+    positions = backbone.pos_embed.detach()[0, len(backbone.token_names):]
     positions = torch.nn.functional.normalize(positions, dim=1)
     return (positions @ positions.T).reshape(*backbone.grid, *backbone.grid)
 
@@ -42,6 +42,9 @@ def bias_maps(backbone: Any) -> list[Tensor]:
 def draw(subject: Subject) -> Figure:
     """The picture of the backbone's kind."""
     if isinstance(subject.backbone, DeiT):
+        if subject.backbone.variant.position == 'rotary':
+            raise PictureError('positions shows learnt ones, and rotary positions are not: use '
+                               'the kind attention')
         return draw_similarity(subject)
     return draw_biases(subject)
 

@@ -8,7 +8,7 @@ from vit_plugin.errors import UserError, did_you_mean
 from vit_plugin.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # Last parts of the names of what is never decayed, beside norms and biases.
-UNDECAYED = ('cls_token', 'dist_token', 'pos_embed', 'absolute_pos_embed',
+UNDECAYED = ('cls_token', 'dist_token', 'register_tokens', 'pos_embed', 'absolute_pos_embed',
              'relative_position_bias_table', 'gamma1.weight', 'gamma2.weight', 'logit_scale',
              'q_bias', 'v_bias', 'cpb_mlp.0.weight', 'cpb_mlp.2.weight')
 
@@ -49,10 +49,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     With r = 0.75, DeiT's patch embedding learns at 0.024, its first block at 0.032, its last at
     0.75 and its head at 1 times ``lr``.
 
-    Weight decay is 0 for class and distillation tokens, positions, relative position bias tables,
-    LayerScale, norms, biases, and Swin V2's logit scales and bias MLPs, where the optimizer's
-    config has a ``weight_decay``. Frozen parameters are left out. Parameters with equal settings
-    share a group.
+    Weight decay is 0 for class, distillation and register tokens, positions, relative position
+    bias tables, LayerScale, norms, biases, and Swin V2's logit scales and bias MLPs, where the
+    optimizer's config has a ``weight_decay``. Frozen parameters are left out. Parameters with
+    equal settings share a group.
 
     Args:
         optim_wrapper_cfg: mmengine's; its optimizer needs ``lr``.

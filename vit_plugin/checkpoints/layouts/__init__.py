@@ -13,6 +13,7 @@ from vit_plugin.errors import shorten
 
 from ..errors import CheckpointError
 from . import (
+    dino,
     huggingface,
     huggingface5,
     openmmlab,
@@ -52,6 +53,8 @@ LAYOUTS = (
     Layout('Hugging Face',             huggingface5.VIT,         huggingface5.from_vit),
     Layout('Hugging Face',             huggingface5.DINOV2,      huggingface5.from_vit),
     Layout('Hugging Face',             huggingface5.SWIN,        huggingface5.from_swin),
+    Layout('Hugging Face',             dino.HUGGING_FACE,        dino.from_hugging_face),
+    Layout('Hugging Face',             dino.HUGGING_FACE_5,      dino.from_hugging_face),
     Layout('torchvision',              torchvision.VIT,          torchvision.from_vit),
     Layout('torchvision',              torchvision.SWIN,         torchvision.from_swin),
 )
@@ -60,7 +63,7 @@ TARGETS = (
     Layout('timm',                     openmmlab.VIT,            timm_vit.to_vit),
     Layout('timm',                     swin_v2.OPENMMLAB,        swin_v2.to_timm),
     Layout('timm',                     openmmlab.SWIN,           timm_swin.to_timm),
-    Layout('official',                 openmmlab.VIT,            timm_vit.to_vit),
+    Layout('official',                 openmmlab.VIT,            timm_vit.to_official),
     Layout('official',                 swin_v2.OPENMMLAB,        swin_v2.to_official),
     Layout('official',                 openmmlab.SWIN,           timm_swin.to_official),
     Layout('huggingface',              openmmlab.DISTILLED,      to_huggingface.to_distilled),

@@ -29,6 +29,8 @@ VIT_PAIRS = [
     ('encoder.layer.{i}.norm2.', 'layers.{i}.ln2.'),
     ('encoder.layer.{i}.mlp.fc1.', 'layers.{i}.ffn.layers.0.0.'),
     ('encoder.layer.{i}.mlp.fc2.', 'layers.{i}.ffn.layers.1.'),
+    ('encoder.layer.{i}.mlp.weights_in.', 'layers.{i}.ffn.w12.'),
+    ('encoder.layer.{i}.mlp.weights_out.', 'layers.{i}.ffn.w3.'),
     ('encoder.layer.{i}.layer_scale1.lambda1', 'layers.{i}.attn.gamma1.weight'),
     ('encoder.layer.{i}.layer_scale2.lambda1', 'layers.{i}.ffn.gamma2.weight'),
     ('encoder.layer.{i}.', 'layers.{i}.'),

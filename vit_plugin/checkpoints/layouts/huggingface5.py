@@ -5,6 +5,7 @@ These are the names of ``torch.save(model.state_dict())``; `save_pretrained` kee
 from torch import Tensor
 
 from . import huggingface
+from .dino import join_gates
 from .renaming import rename
 
 PATCHES = 'embeddings.patch_embeddings.projection.weight'
@@ -19,6 +20,7 @@ VIT_PAIRS = [
     ('encoder.layer.{i}.attention.v_proj.', 'encoder.layer.{i}.attention.attention.value.'),
     ('encoder.layer.{i}.attention.o_proj.', 'encoder.layer.{i}.attention.output.dense.'),
     ('encoder.layer.{i}.attention.', 'encoder.layer.{i}.attention.attention.'),  # BEiT
+    ('encoder.layer.{i}.mlp.down_proj.', 'encoder.layer.{i}.mlp.weights_out.'),  # DINOv2's SwiGLU
 ]
 SWIN_BLOCK = 'encoder.layers.{i}.blocks.{j}.'
 SWIN_PAIRS = [
@@ -35,7 +37,7 @@ SWIN_PAIRS = [
 def from_vit(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """To OpenMMLab's DeiT and DistilledDeiT, also from DINOv2."""
     layers = rename(weights, [('layers.{i}.', 'encoder.layer.{i}.')])  # as DINOv2's are named
-    return huggingface.from_vit(rename(layers, VIT_PAIRS))
+    return huggingface.from_vit(join_gates(rename(layers, VIT_PAIRS)))
 
 
 def from_swin(weights: dict[str, Tensor]) -> dict[str, Tensor]:
