@@ -70,7 +70,7 @@ def shrink_model(model: Any) -> None:
         model.train_cfg.rpn.allowed_border = -1
     if 'score_thr' in str(model.test_cfg):  # so that an untrained detector detects something
         model.test_cfg.get('rcnn', model.test_cfg).score_thr = 0.
-    if backbone.type != 'vit_plugin.DeiT' and 'neck' in model:
+    if 'DeiT' not in backbone.type and 'DINO' not in backbone.type and 'neck' in model:
         model.neck.in_channels = WIDTHS[-len(model.neck.in_channels):]
     elif is_swin:
         model.decode_head.in_channels = WIDTHS

@@ -26,7 +26,8 @@ def shrink(cfg: Config) -> Config:
         head.in_channels = 64
     else:
         backbone.arch = dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32)
-        backbone.patch_size = backbone.img_size // 4
+        backbone.patch_size = backbone.get('img_size', 224) // 4
+        backbone.frozen_stages = min(backbone.get('frozen_stages', -1), 3)
         head.in_channels = 16
     backbone.pop('init_cfg', None)
     cfg.load_from = None
@@ -82,6 +83,7 @@ def test_header_and_model(path: Path) -> None:
     # Millions of parameters with a classifier of 1000 classes, in mmpretrain's metafiles; one of
     # 10 classes has less, a second token with its classifier has more.
     sizes = {'deit-tiny': 5.72, 'deit-small': 22.05, 'deit-base': 86.57, 'swin-tiny': 28.29,
+             'dinov2-small': 22.06,
              'swin-small': 49.61, 'swinv2-tiny': 28.35, 'swinv2-small': 49.73, 'swinv2-base': 87.92,
              'swin-base': 87.77, 'swin-large': 196.53}
     expected = next(size for name, size in sizes.items() if path.stem.startswith(name))
