@@ -115,8 +115,11 @@ def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift
         q, k, v = split_heads(windows, 3, heads).contiguous()
         q *= scale
         grad_y = split_heads(grad_y, 1, heads)[0].contiguous()
-        weights = (q @ k.mT + group.masked(bias).to(precise)).softmax(-1)
-        grad_scores = torch.ops.aten._softmax_backward_data(grad_y @ v.mT, weights, -1, precise)
+        scores = (q @ k.mT + group.masked(bias).to(precise)).requires_grad_()
+        with torch.enable_grad():
+            weights = scores.softmax(-1)
+        grad_scores, = torch.autograd.grad(weights, scores, grad_y @ v.mT)
+        weights = weights.detach()
         grad_bias += grad_scores.sum(0)
         grads = torch.empty_like(windows)
         grad_q, grad_k, grad_v = split_heads(grads, 3, heads)
