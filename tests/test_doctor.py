@@ -2,30 +2,24 @@
 import platform
 import subprocess
 import sys
-from importlib import metadata
+from collections.abc import Callable
+from importlib import import_module, metadata
 from importlib.util import find_spec
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 import vit_plugin
 from tests.conftest import needs
-from tests.test_registry import BLOCK
-from vit_plugin.doctor import gpus
-
-RUN = "import runpy\nrunpy.run_module('vit_plugin.doctor', run_name='__main__')"
-
-
-def doctor(prelude: str = '') -> tuple[int, list[str]]:
-    """Exit status and lines of a doctor in a process of its own."""
-    result = subprocess.run([sys.executable, '-W', 'ignore', '-c', prelude + RUN],
-                            check=False, capture_output=True, text=True)
-    return result.returncode, result.stdout.splitlines()
+from vit_plugin.doctor import gpus, main
 
 
 def test_whole_stack() -> None:
-    status, lines = doctor()
-    assert status == 0, lines
+    """In a process of its own, where nothing is imported yet."""
+    result = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'vit_plugin.doctor'],
+                            check=False, capture_output=True, text=True)
+    lines = result.stdout.splitlines()
+    assert result.returncode == 0, lines
     assert lines[0] == 'For an issue, copy this block.'  # no toolkit speaks before
     first, last = (i for i, line in enumerate(lines) if line == '```')
     block = lines[first + 1:last]  # for an issue
@@ -51,11 +45,29 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert gpus() == 'unknown, as torch does not import (ModuleNotFoundError)'
 
 
-def test_ops_built_for_another_torch() -> None:
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+               ) -> Callable[[], list[str]]:
+    """Lines of a doctor in this process, which finds something that needs a cure."""
+    def run() -> list[str]:
+        monkeypatch.setattr(sys, 'argv', ['vit-plugin doctor'])
+        assert main() == 1
+        return capsys.readouterr().out.splitlines()
+    return run
+
+
+def test_ops_built_for_another_torch(in_process: Callable[[], list[str]],
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
     needs('mmpretrain', 'mmdet')
-    blocked = "name in ('mmcv._ext', 'mmpretrain.models')"
-    status, lines = doctor(BLOCK.replace("name.split('.')[0] in {blocked}", blocked).format())
-    assert status == 1
+
+    def refuse(name: str) -> ModuleType:
+        if name in ('mmcv.ops', 'mmpretrain.models'):
+            raise ImportError(f'undefined symbol in {name}')
+        return import_module(name)
+
+    monkeypatch.setattr('vit_plugin.doctor.import_module', refuse)
+    monkeypatch.setattr('vit_plugin.doctor.import_toolkit', refuse)
+    lines = in_process()
     row, = (line for line in lines if line.split()[:1] == ['mmpretrain'])
     assert 'BROKEN' in row  # although `import mmpretrain` works
     assert f"'transformers<4.45'; there is {metadata.version('transformers')})" in row
@@ -65,17 +77,15 @@ def test_ops_built_for_another_torch() -> None:
     assert any(line.startswith('Not in order:') and 'mmcv.ops' in line for line in lines)
 
 
-def test_missing_and_absent_libraries() -> None:
-    hide = ("from importlib import metadata\n"
-            "found = metadata.version\n"
-            "def version(name):\n"
-            "    if name in {hidden}:\n"
-            "        raise metadata.PackageNotFoundError(name)\n"
-            "    return found(name)\n"
-            "metadata.version = version\n")
-    status, lines = doctor(hide.format(hidden=(
-        'onedl-mmengine', 'mmengine', 'onedl-mmsegmentation', 'mmsegmentation')))
-    assert status == 1
+def test_missing_and_absent_libraries(in_process: Callable[[], list[str]],
+                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str, found: Callable[[str], str] = metadata.version) -> str:
+        if name in ('onedl-mmengine', 'mmengine', 'onedl-mmsegmentation', 'mmsegmentation'):
+            raise metadata.PackageNotFoundError(name)
+        return found(name)
+
+    monkeypatch.setattr('vit_plugin.doctor.metadata.version', version)
+    lines = in_process()
     assert any(line.startswith('mmengine') and 'MISSING' in line for line in lines)
     assert any(line.startswith('mmseg') and line.endswith('not installed') for line in lines)
     assert lines[-1].startswith('Not in order: mmengine')

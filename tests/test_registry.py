@@ -27,7 +27,7 @@ def python(code: str) -> str:
 
 
 @pytest.mark.parametrize('order', [
-    ('mmpretrain', 'mmdet', 'mmseg'), ('mmdet', 'mmseg', 'mmpretrain'),
+    ('mmpretrain', 'mmdet', 'mmseg'),
     ('mmseg', 'vit_plugin.registry', 'mmpretrain', 'mmdet')])
 def test_toolkits_in_any_order(order: tuple[str, ...]) -> None:
     needs('mmpretrain', 'mmdet', 'mmseg')

@@ -18,7 +18,7 @@ from vit_plugin.registry import MODELS
 
 ARCHS = (
     dict(embed_dims=16, num_layers=3, num_heads=2, feedforward_channels=32),
-    dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8)),
+    dict(embed_dims=8, depths=(2, 1, 1, 2), num_heads=(1, 2, 4, 8)),
     'tiny',
 )
 # What changes outputs or parameters; tried in all combinations where a backbone has the argument.

@@ -11,8 +11,6 @@ from registered import CLASSES, Case, assert_close, flatten, image, loss
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 
-from vit_plugin.backbones import SwinTransformer
-
 SIZE = (72, 64)
 # other numbers of pixels, the same number, and another padding of the same number of patches
 OTHERS = [(96, 80), (64, 72), (70, 64), (1, 1)]
@@ -76,24 +74,6 @@ def test_onnx(backbone: Case, tmp_path: Path) -> None:
     for size in OTHERS:
         with pytest.raises(Exception, match='Got invalid dimensions for input'):
             run(image(2, *size))
-
-
-@needs_dynamic_onnx
-def test_onnx_at_other_sizes(tmp_path: Path) -> None:
-    """Whether a map is shifted is decided for each size: that of 28x64 is smaller than a window."""
-    model = SwinTransformer(dict(embed_dims=8, depths=(2,), num_heads=(2,)), window_size=8,
-                            out_indices=0).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    path = tmp_path / 'model.onnx'
-    torch.onnx.export(model, (image(2, 28, 64),), dynamo=True, verbose=False,
-                      dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},)).save(path)
-    session = onnxruntime.InferenceSession(path)
-    for size in [(2, 28, 64), (1, 64, 64), (3, 61, 75), (1, 8, 100), (1, 40, 30)]:
-        images = image(*size)
-        found = session.run(None, {session.get_inputs()[0].name: images.numpy()})
-        with torch.no_grad():
-            assert_close([torch.from_numpy(x) for x in found], [*model(images)], 1e-4)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_hooks_see_the_same_in_every_mode(case: Case) -> None:
 
 
 def test_hooks_on_one_module_see_the_same(backbone: Case) -> None:
-    model = backbone.build().eval()
+    model = backbone.build(out_indices=1).eval()
     names = called(model)
     with watched(model, names, False) as everything:
         model(image(2, *SIZE))
@@ -89,7 +89,7 @@ def test_patched_modules_act_in_every_mode(backbone: Case) -> None:
     def change(x: Tensor) -> Tensor:
         return x * torch.linspace(0.5, 1.5, x[0].numel()).view_as(x[0])
 
-    model = backbone.build().eval()
+    model = backbone.build(out_indices=1).eval()
     for name in called(model):
         module = model.get_submodule(name)
         original = module.forward

@@ -13,10 +13,13 @@ from vit_plugin.ops.choice import triton_window_attention
 
 triton = pytest.importorskip('triton')
 
-# (batch, height, width) of the map: whole windows, padded, smaller than a window.
-SIZES = [(2, 14, 14), (1, 15, 10), (3, 5, 6)]
 # Fewer tokens than a block, the fewest, more than a block; with channels of a head.
 WINDOWS = {(7, 7): 32, (2, 3): 12, (8, 9): 16}
+
+
+def sizes(height: int, width: int) -> list[tuple[int, int, int]]:
+    """(batch, height, width) of maps: of whole windows, padded, and smaller than a window."""
+    return [(2, 2 * height, width), (1, height + 1, 2 * width - 1), (3, height - 1, width - 1)]
 
 
 def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
@@ -28,7 +31,7 @@ def compare(device: str, dtype: torch.dtype, tolerance: float) -> None:
             torch.nn.init.normal_(layer.w_msa.relative_position_bias_table)
             torch.nn.init.normal_(layer.w_msa.qkv.bias)  # what padding attends with
             layer.to(device, dtype)
-            for size in SIZES:
+            for size in sizes(*window):
                 x = torch.randn(*size, 2 * dim).to(device, dtype)
                 with torch.no_grad():
                     with backend('reference'):
