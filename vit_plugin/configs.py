@@ -77,10 +77,6 @@ def find_config(name: str) -> str:
     own = [*CONFIGS.resolve().glob(f'[!_]*/{glob.escape(stem)}.py'),
            CONFIGS.resolve() / f'{stem}.py']
     found = [file for file in own if file.is_file()]
-    without = Path(stem).name.replace('_amp-', '_')
-    if without != Path(stem).name and list(CONFIGS.glob(f'*/{glob.escape(without)}.py')):
-        raise UserError(f"there is no config '{name}': mixed precision is an option of training. "
-                        f'Take {without} with --amp bfloat16')
     if not found or Path(stem).is_absolute():
         raise UserError(f"there is no config '{name}'{similar_configs(name)}")
     return os.path.relpath(found[0])

@@ -169,14 +169,6 @@ def test_patterns_are_no_names() -> None:
             find_config(name)
 
 
-def test_former_amp_configs_name_the_option() -> None:
-    for name in ('mask-rcnn_swin-tiny_fpn_amp-ms-3x_coco',
-                 'upernet_swin-base_amp-160k_ade20k-512x512',
-                 'configs/detection/mask-rcnn_deit-small_amp-lsj-50e_coco.py'):
-        with pytest.raises(UserError, match=r'Take \S+ with --amp bfloat16'):
-            find_config(name)
-
-
 def test_config_names_are_unique() -> None:
     stems = [path.stem for path in (ROOT / 'configs').glob('[!_]*/*.py')]
     assert len(stems) == len(set(stems))

@@ -63,7 +63,5 @@ def check_empty_classes(folder: Path, samples: Sequence[dict], classes: Sequence
     empty = [str(name) for i, name in enumerate(classes) if i not in present]
     if not empty:
         return []
-    more = ' ...' if len(empty) > 10 else ''
-    return [Finding(
-        f"{len(empty)} of {len(classes)} classes in '{folder}' have no images: "
-        f"{', '.join(empty[:10])}{more}{passed_over and '; '}{passed_over}")]
+    return [Finding(f"{len(empty)} of {len(classes)} classes in '{folder}' have no images: "
+                    f"{shorten(empty, 10)}{passed_over and '; '}{passed_over}")]

@@ -261,9 +261,4 @@ def describe_empty(dataset: BaseDataset, paths: Sequence[str]) -> str:
                  'label in any case')
     else:
         text += '. 0 is the first class; 255 is no label'
-    if getattr(dataset, 'label_map', None):
-        text += '; labels of classes that metainfo leaves out are ignored as well'
-    if values == [0, 255]:
-        text += ('. Black-and-white exports of one class have such values: save the numbers of the '
-                 'classes in their place')
     return text

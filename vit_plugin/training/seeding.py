@@ -49,7 +49,7 @@ class SeedHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read the progress within the checkpoint's epoch."""
-        self.progress = epoch_progress(checkpoint)
+        self.progress = checkpoint.get('epoch_progress', {})
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the progress within the checkpoint's epoch."""
@@ -88,20 +88,6 @@ class SeedHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed the iteration."""
         seed_generators(runner.seed, runner.iter, runner.rank)
-
-
-def epoch_progress(checkpoint: dict) -> dict[str, int]:
-    """Iterations ``done`` of a checkpoint's epoch, and its ``length``; empty if not known."""
-    if 'epoch_progress' in checkpoint:
-        return checkpoint['epoch_progress']
-    # Earlier versions did not store it; it follows from what mmengine plans for the whole run.
-    meta = checkpoint.get('meta') or {}
-    info = checkpoint.get('message_hub', {}).get('runtime_info', {})
-    if not {'epoch', 'iter'} <= meta.keys() or not {'max_iters', 'max_epochs'} <= info.keys():
-        return {}
-    length = info['max_iters'] // info['max_epochs']
-    done = meta['iter'] - meta['epoch'] * length
-    return dict(done=done, length=length) if 0 <= done < length else {}
 
 
 def pass_over(runner: Runner, done: int) -> None:
