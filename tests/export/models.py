@@ -83,3 +83,41 @@ def retinanet(head: str = 'RetinaHead') -> Config:
                        bbox_coder=dict(type='DeltaXYWHBBoxCoder')),
         test_cfg=dict(nms_pre=100, score_thr=0.05, min_bbox_size=0, max_per_img=20,
                       nms=dict(type='nms', iou_threshold=0.5)))))
+
+
+def mask_rcnn(stages: int = 1) -> Config:
+    """mmdet's Mask R-CNN on two levels, or with more stages its Cascade; all scores count."""
+    coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4,
+                 target_stds=[0.1, 0.1, 0.2, 0.2])
+
+    def extractor(side: int) -> dict[str, Any]:
+        return dict(type='SingleRoIExtractor', out_channels=8, featmap_strides=[4, 8],
+                    finest_scale=8,
+                    roi_layer=dict(type='RoIAlign', output_size=side, sampling_ratio=0))
+
+    box_head = dict(type='Shared2FCBBoxHead', in_channels=8, fc_out_channels=8, roi_feat_size=3,
+                    num_classes=3, bbox_coder=coder, reg_class_agnostic=stages > 1)
+    roi_head = dict(
+        type='StandardRoIHead', bbox_roi_extractor=extractor(3), bbox_head=box_head,
+        mask_roi_extractor=extractor(6),
+        mask_head=dict(type='FCNMaskHead', num_convs=1, in_channels=8, conv_out_channels=8,
+                       num_classes=3))
+    if stages > 1:
+        roi_head |= dict(type='CascadeRoIHead', num_stages=stages,
+                         stage_loss_weights=[1] * stages, bbox_head=[box_head] * stages)
+    nms = dict(type='nms', iou_threshold=0.5)
+    cfg = retinanet()
+    cfg.model.update(
+        type='MaskRCNN' if stages == 1 else 'CascadeRCNN', train_cfg=None,
+        roi_head=roi_head,
+        rpn_head=dict(type='RPNHead', in_channels=8, feat_channels=8, bbox_coder=coder,
+                      anchor_generator=dict(type='AnchorGenerator', scales=[4], ratios=[0.5, 2.],
+                                            strides=[4, 8])),
+        test_cfg=dict(rpn=dict(nms_pre=50, max_per_img=30, nms=nms, min_bbox_size=0),
+                      rcnn=dict(score_thr=0.05, max_per_img=20, mask_thr_binary=0.5, nms=nms)))
+    del cfg.model['bbox_head']
+    return cfg
+
+
+def cascade_rcnn() -> Config:
+    return mask_rcnn(stages=2)

@@ -47,10 +47,35 @@ def collect_maps(samples: Sequence[Any]) -> Answers:
 
 
 def collect_boxes(samples: Sequence[Any]) -> Answers:
-    """Detection of one image: ``boxes`` (N, 4), ``scores`` (N,) and ``labels`` (N,)."""
+    """Detection of one image: ``boxes`` (N, 4), ``scores`` (N,), ``labels`` (N,), and where the
+    model has them ``masks`` (N, H, W).
+    """
     found = samples[0].pred_instances
-    return dict(boxes=found.bboxes.numpy(), scores=found.scores.numpy(),
-                labels=found.labels.numpy())
+    answers = dict(boxes=found.bboxes.numpy(), scores=found.scores.numpy(),
+                   labels=found.labels.numpy())
+    if 'masks' in found:
+        answers['masks'] = found.masks.numpy()
+    return answers
+
+
+def paste(masks: np.ndarray, boxes: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Masks (N, H, W) of an image, of the probabilities (N, h, w) in the places of its boxes.
+
+    Bilinear, with zeros around: mmdet's ``_do_paste_mask``, as two matrix products.
+    """
+    pasted = np.zeros((len(boxes), *size), bool)
+    for i, (x1, y1, x2, y2) in enumerate(boxes):
+        rows = interpolation(y1, y2, size[0], masks.shape[1])
+        columns = interpolation(x1, x2, size[1], masks.shape[2])
+        pasted[i] = rows @ masks[i] @ columns.T >= 0.5
+    return pasted
+
+
+def interpolation(first: float, end: float, length: int, places: int) -> np.ndarray:
+    """(length, places): the weights of places from ``first`` to ``end`` at each pixel's centre."""
+    extent = max(end - first, 1e-6)  # of a box without, none
+    place = (np.arange(length) + 0.5 - first) / extent * places - 0.5
+    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(places))).astype(np.float32)
 
 
 def set_scores(sample: Any, answers: Answers) -> None:
@@ -73,11 +98,15 @@ def set_labels(sample: Any, answers: Answers) -> None:
 
 
 def set_boxes(sample: Any, answers: Answers) -> None:
-    """Put boxes into a data sample, in the pixels of the image as it was loaded."""
-    scale = torch.tensor(sample.scale_factor).repeat(2)
+    """Put boxes and masks into a data sample, in the pixels of the image as it was loaded."""
+    scale = np.tile(np.asarray(sample.scale_factor, np.float32), 2)
+    boxes = answers['boxes'] / scale
     sample.pred_instances = InstanceData(
-        bboxes=torch.from_numpy(answers['boxes']) / scale,
-        scores=torch.from_numpy(answers['scores']), labels=torch.from_numpy(answers['labels']))
+        bboxes=torch.from_numpy(boxes), scores=torch.from_numpy(answers['scores']),
+        labels=torch.from_numpy(answers['labels']))
+    if 'masks' in answers:
+        masks = paste(answers['masks'], boxes, sample.ori_shape[:2])
+        sample.pred_instances.masks = torch.from_numpy(masks)
 
 
 def label_of(logits: Tensor) -> Tensor:

@@ -102,6 +102,9 @@ def deploy(model: Any, logits: bool = False) -> Deployed:
     if 'mmdet.SingleStageDetector' in kinds:
         from .detectors import DeployedDetector  # needs torchvision
         return DeployedDetector(model)
+    if 'mmdet.TwoStageDetector' in kinds:
+        from .two_stage import DeployedTwoStage
+        return DeployedTwoStage(model)
     if 'mmpretrain.ImageClassifier' in kinds:
         return DeployedClassifier(model)
     raise UserError(f'export does not know how to deploy a {type(model).__name__}: it takes '

@@ -10,6 +10,9 @@ from .boxes import decode, grid_anchors, suppress
 from .deployed import Deployed
 from .kinds import names_of
 
+BOXES = {'boxes': 'x1, y1, x2, y2 in pixels of the input, (boxes, 4)',
+         'scores': 'of each box, falling, (boxes)', 'labels': 'class, (boxes)'}
+
 
 class DeployedDetector(Deployed):
     """(1, 3, H, W) -> boxes (N, 4), scores (N,) and labels (N,) of a one-stage detector.
@@ -30,8 +33,7 @@ class DeployedDetector(Deployed):
         head = model.bbox_head
         check_head(head)
         super().__init__(model)
-        self.outputs = {'boxes': 'x1, y1, x2, y2 in pixels of the input, (boxes, 4)',
-                        'scores': 'of each box, falling, (boxes)', 'labels': 'class, (boxes)'}
+        self.outputs = BOXES
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         head, settings = self.model.bbox_head, self.model.bbox_head.test_cfg
@@ -73,10 +75,24 @@ class DeployedDetector(Deployed):
 
 def check_head(head: Any) -> None:
     """Raise `UserError` unless the head decodes and suppresses boxes as this module does."""
-    coder = getattr(head, 'bbox_coder', None)
-    if 'mmdet.AnchorHead' not in names_of(head) or type(coder).__name__ != 'DeltaXYWHBBoxCoder':
-        raise UserError(f'export knows heads with anchors and a DeltaXYWHBBoxCoder (RetinaNet, '
-                        f'ATSS), got a {type(head).__name__} with {type(coder).__name__}')
-    kind = head.test_cfg.nms.get('type', 'nms')
-    if kind != 'nms':
-        raise UserError(f"export knows test_cfg.nms.type='nms', got '{kind}'")
+    if 'mmdet.AnchorHead' not in names_of(head):
+        raise UserError('export knows heads with anchors (RetinaNet, ATSS, RPN), got a '
+                        f'{type(head).__name__}')
+    check_coder(head)
+    check_suppression(head.test_cfg)
+
+
+def check_coder(head: Any) -> None:
+    """Raise `UserError` for a coder of boxes other than `decode` knows."""
+    coder = head.bbox_coder
+    if type(coder).__name__ != 'DeltaXYWHBBoxCoder' or coder.add_ctr_clamp:
+        raise UserError('export knows the DeltaXYWHBBoxCoder without add_ctr_clamp, got a '
+                        f'{type(coder).__name__} in the {type(head).__name__}')
+
+
+def check_suppression(settings: Any) -> None:
+    """Raise `UserError` for a suppression other than `suppress` knows."""
+    kind = settings.nms.get('type', 'nms')
+    if kind != 'nms' or settings.nms.get('class_agnostic'):
+        raise UserError("export knows test_cfg.nms.type='nms' within classes, got "
+                        f'{dict(settings.nms)}')

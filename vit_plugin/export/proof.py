@@ -8,11 +8,13 @@ import numpy as np
 
 from vit_plugin.errors import UserError
 
-from .answers import Answers, toolkit_answers
+from .answers import Answers, paste, toolkit_answers
 from .runtimes import Run
 
 TOLERANCE = 1e-3  # of scores and logits, relative to the largest
 LABELS = 0.999  # share of pixels that must get the same label
+PIXELS = 0.05  # between a box and its match
+UNMATCHED = 0.02  # share of boxes that may lack one: they were near a threshold
 
 Size = tuple[int, int]
 
@@ -63,6 +65,8 @@ def prove(run: Run, model: Any, task: str, images: Sequence[np.ndarray],
 
 def compare(size: Size, found: Answers, expected: Answers) -> Compared:
     """Compare the outputs that the file has."""
+    if 'boxes' in found:
+        return compare_boxes(size, found, expected)
     differences, is_equal = {}, True
     for name, values in found.items():
         if values.shape != expected[name].shape:
@@ -77,10 +81,38 @@ def compare(size: Size, found: Answers, expected: Answers) -> Compared:
     return Compared(size, differences, is_equal)
 
 
+def compare_boxes(size: Size, found: Answers, expected: Answers) -> Compared:
+    """Compare each box with its match: of the same label and score, in the same place.
+
+    Rounding may move a score over ``score_thr``, or the overlap of two boxes over that of NMS, so
+    a few may have none.
+    """
+    apart = np.abs(expected['boxes'][:, None] - found['boxes']).max(-1)  # (expected, found)
+    scores = np.abs(expected['scores'][:, None] - found['scores'])
+    is_match = ((apart <= PIXELS) & (scores <= TOLERANCE)
+                & (expected['labels'][:, None] == found['labels']))
+    unmatched = (~is_match.any(0)).sum() + (~is_match.any(1)).sum()
+    differences = {'unmatched': float(unmatched / max(1, sum(is_match.shape)))}
+    is_equal = differences['unmatched'] <= UNMATCHED
+    row, column = is_match.nonzero()
+    if len(row):
+        differences |= {'boxes': float(apart[row, column].max()),
+                        'scores': float(scores[row, column].max())}
+    if 'masks' in found:
+        masks = paste(found['masks'][column], found['boxes'][column], size)
+        wrong = masks != expected['masks'][row]
+        differences['masks'] = float(wrong.mean()) if wrong.size else 0.
+        is_equal &= differences['masks'] <= 1 - LABELS
+    return Compared(size, differences, bool(is_equal))
+
+
+SAID = {'unmatched': '{:.2%} of boxes without a match', 'labels': '{:.2%} of labels differ',
+        'masks': "{:.2%} of masks' pixels differ", 'boxes': 'boxes differ by {:.1e} pixels at most'}
+
+
 def line(result: Compared) -> str:
     """``96x128: scores differ by 1.2e-07 at most``."""
-    parts = [f'{value:.2%} of labels differ' if name == 'labels'
-             else f'{name} differ by {value:.1e} at most'
+    parts = [SAID.get(name, name + ' differ by {:.1e} at most').format(value)
              for name, value in result.differences.items()]
     return f'{result.size[0]}x{result.size[1]}: ' + ', '.join(parts)
 
