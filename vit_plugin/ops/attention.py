@@ -120,7 +120,8 @@ def join_heads(x: Tensor, num_windows: int, num_heads: int) -> Tensor:
     """(B', heads', N, C / heads) -> windows (B, nW, N, C): the inverse of `split_heads`."""
     n, dim = x.shape[-2:]
     b = x.shape[0] * x.shape[1] // (num_windows * num_heads)
-    x = x.reshape(b, num_windows, num_heads, n, dim).transpose(2, 3)
+    # Not (b, num_windows, ...): OpenVINO 2026.4 fails on five dimensions, one of them dynamic.
+    x = x.reshape(b * num_windows, num_heads, n, dim).transpose(1, 2)
     if is_exporting():
         # An exporter may decompose the attention into one with another memory layout, where
         # the view that the reshape is recorded as here is impossible (ONNX, torch 2.13).
