@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import vit_plugin.backbones  # noqa: F401  (registers them)
+from vit_plugin.backbones import DINOv3  # and registers all
 from vit_plugin.backbones.base import Backbone
 from vit_plugin.registry import MODELS
 
@@ -26,6 +26,8 @@ OPTIONS = dict(out_type=('cls_token', 'featmap'), pad_small_map=(False, True),
                use_abs_pos_embed=(False, True))
 # Of the DeiTs, beside these: blocks with windows, and one without.
 WINDOWED = dict(out_type='featmap', window_size=3, global_attn_indexes=(1,))
+# Of DINOv3, for its larger sizes and DINOv2's.
+GATED = dict(out_type='featmap', variant=dict(ffn_type='swiglu'))
 IMG_SIZE = 64
 
 
@@ -39,7 +41,7 @@ class Case:
 
     def __str__(self) -> str:
         return '-'.join([self.cls.__name__, *(f'{k}={v}' for k, v in self.arguments.items()
-                                              if k in OPTIONS or k in WINDOWED)])
+                                              if k in OPTIONS or k in WINDOWED or k in GATED)])
 
     def build(self, **arguments: Any) -> Backbone:
         """Build it with random weights, norms, biases and LayerScale included."""
@@ -90,6 +92,8 @@ def find_cases() -> list[Case]:
             options = {k: v for k, v in OPTIONS.items() if k in arguments_of(cls)}
             if 'global_attn_indexes' in arguments_of(cls):
                 cases.append(Case(cls, dict(arch=arch, **WINDOWED), depth))
+            if cls is DINOv3:
+                cases.append(Case(cls, dict(arch=arch, **GATED), depth))
             cases += [Case(cls, dict(arch=arch, **dict(zip(options, values))), depth)
                       for values in product(*options.values())]
     return cases

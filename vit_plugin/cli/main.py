@@ -9,6 +9,7 @@ from vit_plugin.toolkits import missing_library
 COMMANDS = {
     'train': ('vit_plugin.cli.train', 'train with a config of mmpretrain, mmdet or mmseg'),
     'test': ('vit_plugin.cli.test', 'evaluate a checkpoint'),
+    'probe': ('vit_plugin.cli.probe', 'fit a linear layer to features that are computed once'),
     'convert': ('vit_plugin.cli.convert', 'convert a checkpoint to the layout of another library'),
     'export': ('vit_plugin.cli.export', 'write a model for ONNX Runtime or OpenVINO'),
     'config': ('vit_plugin.cli.write_config', 'write a config as one file, to base yours on'),
