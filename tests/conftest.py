@@ -4,11 +4,14 @@ import os
 import runpy
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from traceback import walk_tb
+from types import SimpleNamespace
 from typing import Any
 
 # The suite runs one process for each core, so each of them has one thread.
@@ -24,6 +27,7 @@ from PIL import Image
 pytest_plugins = ['tests.pictured', 'tests.tool_runs']
 ROOT = Path(__file__).parents[1]
 SIZE = 64
+MEMORY = Path('/dev/shm')
 WNIDS = ('n01440764', 'n01443537')
 # What modules import whose tests start processes, train, or export.
 SLOW = ('subprocess', 'forked', 'Runner', 'onnxruntime')
@@ -123,6 +127,19 @@ def _short_logs() -> Iterator[None]:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
         if find_spec('cv2'):  # without it mmengine has no runner
             patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_in_memory() -> Iterator[None]:
+    """mmengine copies a config and each of its bases to a file before it reads them: on a slow disk
+    that takes longer than all else.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if MEMORY.is_dir():
+            folder = partial(tempfile.TemporaryDirectory, dir=MEMORY)
+            patch.setattr('mmengine.config.config.tempfile',
+                          SimpleNamespace(**{**vars(tempfile), 'TemporaryDirectory': folder}))
         yield
 
 

@@ -30,29 +30,29 @@ def safe_globals() -> Iterator[None]:
             torch.serialization.add_safe_globals(before)
 
 
-def named(function: Callable[..., Any], *modules: str, name: str) -> list[Callable[..., Any]]:
+def named(function: Callable[..., object], *modules: str, name: str) -> list[Callable[..., object]]:
     """A function under each of ``module.name`` (torch 2.4 takes no name beside it)."""
     return [named_once(function, module, name) for module in modules]
 
 
-def named_once(function: Callable[..., Any], module: str, name: str) -> Callable[..., Any]:
+def named_once(function: Callable[..., object], module: str, name: str) -> Callable[..., object]:
     """A function known to the unpickler as ``module.name``."""
 
-    def call(*args: Any) -> Any:
+    def call(*args: object) -> object:
         return function(*args)
 
     call.__module__, call.__name__, call.__qualname__ = module, name, name
     return call
 
 
-def get_method(owner: object, name: str) -> Any:
+def get_method(owner: object, name: str) -> object:
     """`getattr` on the classes for which mmengine's checkpoints need it, and on no others."""
     if not (owner is HistoryBuffer or owner is OneCycleParamScheduler) or name.startswith('__'):
         raise UnpicklingError(f"Unsupported global: getattr of {owner!r}, '{name}'")
     return getattr(owner, name)
 
 
-def make_scalar(dtype: np.dtype[Any], value: Any) -> Any:
+def make_scalar(dtype: np.dtype[np.generic], value: object) -> object:
     """A NumPy scalar; without a value NumPy would make one of any size that the type names."""
     return SCALAR(dtype, value)
 

@@ -87,7 +87,7 @@ class Backend(NamedTuple):
 
     name: str
     can_run: Callable[[Call], bool]
-    compute: Callable[..., Any]
+    compute: Callable[..., object]
 
 
 def triton_window_attention(*inputs: Any) -> Tensor:
@@ -100,7 +100,7 @@ EAGER = ('training', 'inference')
 MLP = (nn.Sequential, nn.Sequential, nn.Linear, nn.GELU, nn.Dropout, nn.Linear, nn.Dropout)
 
 # Operator -> what may stand for it; the first one that can run is taken.
-TABLE: dict[Callable[..., Any], tuple[Backend, ...]] = {
+TABLE: dict[Callable[..., object], tuple[Backend, ...]] = {
     attention: (
         Backend('reference', lambda call: call.mode != 'products' and call.idle, fused_attention),
     ),
