@@ -44,6 +44,7 @@ MMPRETRAIN_VIT = [
     dict(patch_cfg=dict(bias=False)), dict(layer_scale_init_value=0.1),
     dict(layer_cfgs=dict(act_cfg=dict(type='mmpretrain.QuickGELU'))), dict(drop_rate=NEAR_ONE),
     dict(layer_cfgs=3 * [dict(attn_drop_rate=NEAR_ONE)]),
+    dict(layer_cfgs=dict(ffn_type='swiglu_fused')),
     dict(out_indices=[0, -1], out_type='featmap')]
 NOT_DISTILLED = [
     dict(pre_norm=True), dict(with_cls_token=False, out_type='featmap'),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mmengine.logging import print_log
 
-from ..archs import SWIN, resolve_arch
+from ..archs import DEIT, SWIN, resolve_arch
 from ..arguments import Arch, Config, InitCfg
 from .values import GELU, LN, activation, flatten, norm_eps, refuse
 
@@ -168,6 +168,7 @@ VIT_ARCHS = {
     **dict.fromkeys(('dinov2-s', 'dinov2-small'),              vit(384,  12,  6, 1536)),
     **dict.fromkeys(('dinov2-g', 'dinov2-giant'),              vit(1536, 40, 24, 6144)),
 }
+FFN_TYPES = dict(origin='mlp', swiglu_fused='swiglu')
 # The settings of a ViT's layers that act, and the name each has here.
 LAYER = {
     'layer_cfgs.qkv_bias': 'qkv_bias',
@@ -207,10 +208,14 @@ def vision_transformer(arch: Arch = 'base',
     """
     if set(patch_cfg) - {'bias'}:
         refuse('patch_cfg', patch_cfg, 'patches are those of patch_size; what can be set is bias')
-    layers = dict(qkv_bias=qkv_bias, norm_cfg=norm_cfg, act_cfg=GELU, ffn_type='origin', num_fcs=2)
+    layers: Config = dict(qkv_bias=qkv_bias, norm_cfg=norm_cfg, act_cfg=GELU, ffn_type='origin',
+                          num_fcs=2)
     layers.update(flatten('layer_cfgs', layer_cfgs, LAYER))
-    if (layers.pop('ffn_type'), layers.pop('num_fcs')) != ('origin', 2):
-        refuse('layer_cfgs', layer_cfgs, 'the MLP of a block has two layers')
+    ffn_type = FFN_TYPES.get(layers.pop('ffn_type'))
+    if ffn_type is None or layers.pop('num_fcs') != 2:
+        refuse('layer_cfgs', layer_cfgs, 'the MLP of a block has two layers, or is SwiGLU')
+    if ffn_type == 'swiglu' and (drop_rate or drop_path_rate):
+        refuse('layer_cfgs', layer_cfgs, 'drop_rate and drop_path_rate leave its MLP out there')
     eps = norm_eps('norm_cfg', norm_cfg)
     if norm_eps('layer_cfgs.norm_cfg', layers.pop('norm_cfg')) != eps:
         refuse('layer_cfgs', layer_cfgs, 'the norms of the blocks and the last one have one eps')
@@ -221,6 +226,10 @@ def vision_transformer(arch: Arch = 'base',
                       "mmpretrain (768, 8): say 'deit-small' or 's'", 'current', logging.WARNING)
     else:
         arch = {key: arch[key] for key in vit(0, 0, 0, 0) if key in arch}
+    if ffn_type == 'swiglu':
+        arch = resolve_arch(arch, DEIT)
+        channels = int(arch['feedforward_channels'] * 2 / 3)
+        arch['feedforward_channels'] = (channels + 7) // 8 * 8  # SwiGLUFFNFused
     return dict(
         arch=arch, img_size=img_size, patch_size=patch_size, in_channels=in_channels,
         out_indices=out_indices, out_type=out_type, drop_rate=drop_rate,
@@ -230,4 +239,4 @@ def vision_transformer(arch: Arch = 'base',
             act=activation('layer_cfgs.act_cfg', layers.pop('act_cfg')), norm_eps=eps,
             patch_bias=patch_cfg.get('bias', not pre_norm), pre_norm=pre_norm,
             final_norm=final_norm, with_cls_token=with_cls_token,
-            interpolate_mode=interpolate_mode, **layers))
+            interpolate_mode=interpolate_mode, ffn_type=ffn_type, **layers))
