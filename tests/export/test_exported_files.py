@@ -176,3 +176,8 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(UserError, match='fewer than two boxes'):
         check_format('detection', 'pt2')
     assert [file.name for file in tmp_path.iterdir()] == ['weights.pth']
+    cfg = models.deit_classifier()
+    model = models.build(cfg)
+    torch.nn.init.constant_(model.head.layers.head.bias, torch.nan)
+    with pytest.raises(UserError, match=r'layers\.head\.bias'):
+        export_model(cfg, models.checkpoint(model, tmp_path / 'nan.pth'), settings)

@@ -3,9 +3,8 @@
 Usage: vit-plugin export CONFIG CHECKPOINT --to onnx|openvino|pt2 [--size H W] [--fixed] ...
 
 The file takes RGB pixels from 0 to 255, float32 (batch, 3, height, width), of any size, and gives
-scores of
-classes, labels of pixels, or boxes. It is run in its runtime beside the original before it is
-kept. Small models take a minute, Swin-T some.
+scores of classes, labels of pixels, or boxes with masks. It is run in its runtime beside the
+original before it is kept. Small models take a minute, Swin-T three.
 """
 import argparse
 from pathlib import Path

@@ -12,7 +12,11 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from vit_plugin.checkpoints import read_checkpoint
 from vit_plugin.checks.classes import classes_in
 from vit_plugin.checks.findings import raise_errors
-from vit_plugin.checks.weights import check_checkpoint_file, check_weights
+from vit_plugin.checks.weights import (
+    check_checkpoint_file,
+    check_finite_weights,
+    check_weights,
+)
 from vit_plugin.distillation.student_config import without_teachers
 from vit_plugin.errors import UserError
 from vit_plugin.toolkits import data_sets
@@ -29,7 +33,8 @@ def load_model(cfg: Config, checkpoint: str, trust: bool = False) -> tuple[Any, 
         trust: Run the code that the checkpoint may bring.
 
     Raises:
-        UserError: there is no model or no such checkpoint, or they do not go together.
+        UserError: there is no model or no such checkpoint, they do not go together, or weights
+            are NaN or infinite.
     """
     if cfg.get('model') is None:
         raise UserError(f"the config '{cfg.filename}' has no model")
@@ -40,6 +45,7 @@ def load_model(cfg: Config, checkpoint: str, trust: bool = False) -> tuple[Any, 
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         model = MODELS.build(settings).eval()
+    raise_errors(check_finite_weights(model, content, checkpoint))
     raise_errors(check_weights(model, content, checkpoint))
     return model, classes_in(content)
 
