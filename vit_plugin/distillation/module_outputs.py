@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from vit_plugin.errors import UserError
@@ -72,7 +73,7 @@ class RecordedOutputs:
         self.outputs: dict[str, list[Any]] = {}
 
     def __enter__(self) -> 'RecordedOutputs':
-        self.handles = [module.register_forward_hook(self.recorder(path))
+        self.handles = [module.register_forward_hook(self.recorder(path), with_kwargs=True)
                         for path, module in self.modules.items()]
         return self
 
@@ -82,8 +83,9 @@ class RecordedOutputs:
 
     def recorder(self, path: str) -> Callable[..., None]:
         """A forward hook that appends the output to those of a path."""
-        def hook(module: nn.Module, inputs: object, output: object) -> None:
-            self.outputs.setdefault(path, []).append(output)
+        def hook(module: nn.Module, inputs: object, named: dict[str, Any], output: object) -> None:
+            levels = split_levels(output, named.get('spatial_shapes'))
+            self.outputs.setdefault(path, []).append(levels)
         return hook
 
     def __getitem__(self, tap: Tap) -> list[Tensor]:
@@ -100,8 +102,27 @@ class RecordedOutputs:
         return tap.select(self.outputs[tap.path])
 
 
+def split_levels(output: Any, shapes: Tensor | None) -> Any:
+    """Tokens (B, N, C) of several levels -> a map (B, C, h, w) of each level.
+
+    The ``shapes`` (height, width) of levels are what deformable encoders are called with (mmdet's
+    DINO, Deformable DETR and Mask2Former). Any other output stays as it is.
+    """
+    if shapes is None or not isinstance(output, Tensor) or output.ndim != 3:
+        return output
+    sizes = shapes.tolist()
+    counts = [height * width for height, width in sizes]
+    if sum(counts) != output.shape[1]:
+        return output
+    levels = output.transpose(1, 2).split(counts, dim=2)
+    return [level.unflatten(2, size) for level, size in zip(levels, sizes)]
+
+
 class Entry(nn.Module):
-    """A toolkit's model as a function of pixels: ``extract_feat``, or the mode ``'tensor'``."""
+    """A toolkit's model as a function of pixels: ``extract_feat``, or the mode ``'tensor'``.
+
+    A DETR-like detector asks for each image's size beside its padding: here all is image.
+    """
 
     model: Any
 
@@ -110,7 +131,12 @@ class Entry(nn.Module):
         self.model, self.features = model, features
 
     def forward(self, x: Tensor) -> Any:
-        return self.model.extract_feat(x) if self.features else self.model(x, mode='tensor')
+        if self.features:
+            return self.model.extract_feat(x)
+        if not hasattr(self.model, 'pre_transformer'):
+            return self.model(x, mode='tensor')
+        size = dict(img_shape=x.shape[2:], batch_input_shape=x.shape[2:])
+        return self.model(x, [BaseDataElement(metainfo=size) for _ in x], mode='tensor')
 
 
 def find_entry(model: nn.Module, taps: Sequence[Tap]) -> nn.Module:
