@@ -63,7 +63,7 @@ EVIDENCE = {
                                r'loss_cls: .*loss_distill: .*agreement: '),
     'Detect': (r'coco/bbox_mAP: ', r'coco/segm_mAP: ', 'loss_mask: .*loss_distill: '),
     'Segment': (r'mIoU: ', r'work_dirs/pets_fast_segmentor\.\n[\s\S]*mIoU: '),
-    'Photos without labels': (r'loss_distill_featuredistillation_1: ', r'accuracy/top1: \d'),
+    'Photos without labels': (r'loss_distill_localsimilaritydistillation: ', r'accuracy/top1: \d'),
     'Use my existing weights': (r', timm: 100\.0 % of the parameters matched; resized 12 x bias',
                                 r'\(timm\) -> my_swin_tiny_timm\.safetensors \(timm\): 173 of'),
     'A worked example: own backbone, own teacher': (r'loss_cls: .*loss_distill: .*agreement: ',),
