@@ -1,4 +1,4 @@
-# Swin-T at 224 from images without labels, by the similarities of DINOv2's ViT-B (timm), 300 epochs.
+# Swin-T at 224 from images without labels, by similarities of DINOv2's ViT-B (timm), 300 epochs.
 #   python tools/train.py configs/distillation/swin-tiny_from_dinov2-base_unlabelled.py \
 #       --data-root FOLDER
 # No published result. The backbone goes into any detector, segmentor or classifier:

@@ -7,7 +7,7 @@ from vit_plugin.backbones.archs import DEIT
 from vit_plugin.toolkits import import_toolkit
 
 # A loss of each kind; those on maps compare all four stages.
-LOSSES: dict[str, dict[str, Any]] = {
+LOSSES: dict[str, dict[str, object]] = {
     'HardDistillation': {}, 'SoftDistillation': {}, 'DIST': {}, 'DKD': {},
     'StandardisedDistillation': {}, 'PKD': {}, 'MGD': {}, 'FeatureDistillation': {},
     'SimilarityDistillation': {}, 'LocalSimilarityDistillation': {},
@@ -15,7 +15,7 @@ LOSSES: dict[str, dict[str, Any]] = {
     'PixelDistillation': dict(student='backbone', teacher='backbone')}
 
 
-def build(config: dict[str, Any]) -> nn.Module:
+def build(config: dict[str, object]) -> nn.Module:
     """A model of mmpretrain's."""
     import_toolkit('mmpretrain.models')
     from mmengine.registry import DefaultScope
@@ -24,14 +24,14 @@ def build(config: dict[str, Any]) -> nn.Module:
         return MODELS.build(config)
 
 
-def distilled_classifier(name: str, teacher: dict[str, Any] | None, batch: int
+def distilled_classifier(name: str, teacher: dict[str, object] | None, batch: int
                          ) -> tuple[nn.Module, list]:
     """A DeiT with a RegNetY-16GF teacher, or without, and the labels of a batch.
 
     ``teacher`` holds options of the plugin's `Teacher`; both have random weights.
     """
     backbone, head = 'DeiT', 'DeiTHead'
-    distillation: dict[str, Any] = dict(type='ImageClassifier')
+    distillation: dict[str, object] = dict(type='ImageClassifier')
     if teacher is not None:
         backbone, head = 'DistilledDeiT', 'DistilledDeiTHead'
         distillation = dict(
@@ -64,7 +64,7 @@ def distilled_swin(name: str, loss: str | None) -> nn.Module:
     return build(config)
 
 
-def swin_classifier(arch: str) -> dict[str, Any]:
+def swin_classifier(arch: str) -> dict[str, object]:
     """The config of a classifier that gives the maps of all stages."""
     return dict(
         type='ImageClassifier', neck=dict(type='GlobalAveragePooling'),

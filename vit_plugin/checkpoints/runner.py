@@ -39,7 +39,7 @@ def read_as_data(trusted: str | None = None) -> None:
     Args:
         trusted: The one file or address whose code may run.
     """
-    def load_from_data(filename: str, map_location: Location = None) -> dict[str, Any]:
+    def load_from_data(filename: str, map_location: Location = None) -> dict[str, object]:
         return load(filename, map_location, trust=filename == trusted)
 
     CheckpointLoader.register_scheme(['', 'http://', 'https://', *ZOOS], load_from_data, force=True)

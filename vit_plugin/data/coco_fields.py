@@ -43,7 +43,7 @@ def parse_numbers(entry: Entry, keys: tuple[str, ...], notes: Counter[str]) -> N
             notes['numbers written as text'] += 1
 
 
-def number(text: Any) -> Any:
+def number(text: object) -> object:
     """The number in a text; None if it is empty, and what is no number as it is."""
     if not isinstance(text, str):
         return text

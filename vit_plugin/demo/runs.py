@@ -7,7 +7,6 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -93,7 +92,7 @@ class Run:
         curves = self.curves()
         return {name: curves[name][-1][1] for name in METRICS if name in curves}
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Name, seed, time, command and metrics."""
         return dict(work_dir=self.work_dir.name, seed=self.seed, seconds=round(self.seconds, 1),
                     command=' '.join(self.command()[1:]), **self.metrics())
@@ -149,7 +148,7 @@ def mean_seconds(runs: list[Run]) -> str:
 
 
 def write_results(folder: Path, name: str, head: list[str], rows: list[list[str]],
-                  records: list[dict[str, Any]]) -> None:
+                  records: list[dict[str, object]]) -> None:
     """Print a table, and write it as ``name``.md, and with the ``records`` of its runs as .json."""
     table = Table(*head)
     for cells in rows:

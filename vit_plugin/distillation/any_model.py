@@ -12,7 +12,7 @@ from .model import DistilledModel
 
 
 @MODELS.register_module(name='Distilled')
-def distilled(student_type: str | type | None = None, **kwargs: Any) -> DistilledModel:
+def distilled(student_type: str | type | None = None, **kwargs: object) -> DistilledModel:
     """Build any model of mmpretrain, mmdet or mmseg with teachers: `DistilledModel`.
 
     Args:
@@ -22,7 +22,7 @@ def distilled(student_type: str | type | None = None, **kwargs: Any) -> Distille
     if student_type is None:
         raise UserError("vit_plugin.Distilled needs student_type='...', what the type of the model "
                         "would be without a teacher, e.g. 'MaskRCNN'")
-    kind: Any = student_type
+    kind: object = student_type
     if isinstance(student_type, str):
         with MODELS.switch_scope_and_registry(None) as registry:
             kind = registry.get(student_type)

@@ -11,7 +11,7 @@ SIZE = 512  # of the images, more than most crops, which would be padded else
 COLOURS = ((20, 90, 200), (230, 10, 120))
 
 
-def scale_and_offset(processor: Any) -> tuple[Tensor, Tensor, bool]:
+def scale_and_offset(processor: object) -> tuple[Tensor, Tensor, bool]:
     """A processor as ``pixels * scale + offset``, (3,) each, and True if its channels are RGB.
 
     The images are of one colour, which stay so whatever is resized or cropped: a black and a white
@@ -42,7 +42,7 @@ def processed(processor: Any, colour: tuple[int, ...]) -> Tensor:
     return pixels.flatten(0, -4)[0, :, pixels.shape[-2] // 2, pixels.shape[-1] // 2].double()
 
 
-def unclear(processor: Any, found: str) -> UserError:
+def unclear(processor: object, found: str) -> UserError:
     """The error for a processor that is no scale and offset."""
     return UserError(
         f"the teacher's image processor {type(processor).__name__} {found}, which a mean, std and "

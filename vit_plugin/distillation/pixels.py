@@ -103,7 +103,7 @@ def find_normalisation(preprocessor: Any) -> Normalisation | None:
     return Normalisation(preprocessor.mean, preprocessor.std, flips(preprocessor))
 
 
-def flips(preprocessor: Any) -> bool:
+def flips(preprocessor: object) -> bool:
     """True if a data preprocessor of mmpretrain, mmdet or mmseg reverses the channels."""
     return any(getattr(preprocessor, name, False)
                for name in ('to_rgb', '_channel_conversion', 'channel_conversion'))
