@@ -4,7 +4,7 @@ from vit_plugin.registry import TRANSFORMS
 
 from .coco import check_masks
 from .findings import raise_errors
-from .label_maps import check_depth, check_range, check_size
+from .label_map import check_depth, check_range, check_size
 
 
 @TRANSFORMS.register_module()
