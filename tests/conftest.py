@@ -119,14 +119,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope='session')
-def _short_logs() -> Iterator[None]:
-    """Without two things in the log of every run that take seconds: the list of the machine's
-    compilers, and yapf's formatting of the config, 8 times a run.
+def _short_runs() -> Iterator[None]:
+    """Without what takes seconds in every run: the list of the machine's compilers, yapf's
+    formatting of the config, 8 times, and garbage collection for each data set, which looks
+    through all that the suite has imported.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
         if find_spec('cv2'):  # without it mmengine has no runner
             patch.setattr('mmengine.runner.runner.collect_env', dict)
+            patch.setattr('mmengine.dataset.base_dataset.gc', SimpleNamespace(collect=int))
         yield
 
 
