@@ -5,6 +5,7 @@ import runpy
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
@@ -129,6 +130,23 @@ def _short_runs() -> Iterator[None]:
         if find_spec('cv2'):  # without it mmengine has no runner
             patch.setattr('mmengine.runner.runner.collect_env', dict)
             patch.setattr('mmengine.dataset.base_dataset.gc', SimpleNamespace(collect=int))
+        yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _names_of_runs() -> Iterator[None]:
+    """mmengine names a run by the second, and two of one name share a logger and its file."""
+    last = 0.
+
+    def now() -> float:
+        nonlocal last
+        last = max(time.time(), last + 1)
+        return last
+
+    with pytest.MonkeyPatch.context() as patch:
+        if find_spec('cv2'):
+            patch.setattr('mmengine.runner.runner.time',
+                          SimpleNamespace(**{**vars(time), 'time': now}))
         yield
 
 
