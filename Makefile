@@ -12,7 +12,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml constraints.lock constraints-openmmlab.
 LOCK := $(RUN) -m uv pip compile --no-python-downloads --no-annotate --no-header --upgrade --quiet \
 	--extra demo --extra dev setup.cfg
 lock:  # choose every version anew, from setup.cfg and the pins of constraints*.txt
-	$(LOCK) --universal --python-version 3.11 --extra all --extra export -c constraints.txt -o constraints.lock
+	$(LOCK) --universal --python-version 3.11 --extra all --extra export --extra lora -c constraints.txt -o constraints.lock
 	$(LOCK) --python-version 3.11 --python-platform linux --extra openmmlab -c constraints-openmmlab.txt -o constraints-openmmlab.lock
 
 demo: setup

@@ -2,6 +2,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mmengine.config import Config
 
 from tests.conftest import needs
@@ -56,7 +57,7 @@ def smaller(value: Any, divide: bool = False) -> Any:
 
 def shrink_model(model: Any) -> None:
     """Give every layer of a detector or segmentor few channels."""
-    backbone = model.backbone
+    backbone = own_backbone(model)
     backbone.init_cfg = None
     is_swin = 'SwinTransformer' in backbone.type
     if backbone.type == 'ResNet':
@@ -75,6 +76,15 @@ def shrink_model(model: Any) -> None:
     elif is_swin:
         model.decode_head.in_channels = WIDTHS
         model.auxiliary_head.in_channels = WIDTHS[2]
+
+
+def own_backbone(model: Any) -> Any:
+    """The config of a model's backbone, also of one with adapters."""
+    backbone = model.backbone
+    if backbone.type == 'vit_plugin.LoRA':
+        pytest.importorskip('peft')
+        return backbone.backbone
+    return backbone
 
 
 def narrower(value: Any) -> None:

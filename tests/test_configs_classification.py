@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from tests.conftest import ROOT, WNIDS
+from tests.shrink import own_backbone
 
 CONFIGS = sorted(path for folder in ('classification', 'distillation')
                  for path in (ROOT / 'configs' / folder).glob('*.py')
@@ -17,7 +18,7 @@ NAMES = [path.stem for path in CONFIGS]
 
 def shrink(cfg: Config) -> Config:
     """The same recipe for a tiny model; two iterations with a validation after each."""
-    backbone, head = cfg.model.backbone, cfg.model.head
+    backbone, head = own_backbone(cfg.model), cfg.model.head
     cfg.data_preprocessor.num_classes = head.num_classes = len(WNIDS)
     cfg.val_evaluator.topk = 1
     distilled = 'teacher' in cfg.model
@@ -75,6 +76,7 @@ def test_header_and_model(path: Path) -> None:
     assert 'ublished' in header or 'no result' in header
     cfg = Config.fromfile(path)
     assert cfg.default_hooks.check.type == 'vit_plugin.CheckHook'
+    own_backbone(cfg.model)
     student = dict(cfg.model, type='mmpretrain.ImageClassifier')
     for key in ('teacher', 'distillation'):
         student.pop(key, None)

@@ -12,7 +12,7 @@ VENV=${VENV:-.venv}
 if [ "${STACK:-}" = openmmlab ]; then
     EXTRAS=openmmlab,demo,dev LOCK=constraints-openmmlab.lock PYTHONS=(3.11)
 else
-    EXTRAS=${EXTRAS:-all,export,demo,dev} LOCK=constraints.lock PYTHONS=(3.12 3.11 3.13)
+    EXTRAS=${EXTRAS:-all,export,lora,demo,dev} LOCK=constraints.lock PYTHONS=(3.12 3.11 3.13)
 fi
 WANTED="Python $(IFS=/; echo "${PYTHONS[*]}")"
 

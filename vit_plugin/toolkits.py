@@ -20,7 +20,7 @@ EXTRAS = {'cv2': 'mmpretrain', 'mmcv': 'mmpretrain', 'torchvision': 'mmpretrain'
           'mmengine': 'mmengine', 'mmpretrain': 'mmpretrain', 'mmdet': 'mmdet', 'mmseg': 'mmseg',
           'transformers': 'mmpretrain', 'datasets': 'huggingface', 'mlxtend': 'demo',
           'pytorch_grad_cam': 'demo', 'matplotlib': 'demo', 'onnx': 'export',
-          'onnxscript': 'export', 'onnxruntime': 'export', 'openvino': 'export'}
+          'peft': 'lora', 'onnxscript': 'export', 'onnxruntime': 'export', 'openvino': 'export'}
 
 
 def import_toolkit(name: str) -> ModuleType:
@@ -49,7 +49,7 @@ def how_to_install(extra: str) -> str:
     doctor = '. `vit-plugin doctor` shows what is installed'
     maintained = f"pip install 'vit-plugin[{extra}]'"
     original = "pip install 'vit-plugin[openmmlab]'"
-    if extra in ('demo', 'huggingface', 'export') or is_installed('onedl-mmengine'):
+    if extra in ('demo', 'huggingface', 'export', 'lora') or is_installed('onedl-mmengine'):
         return maintained + doctor
     if is_installed('mmengine') or is_installed('mmengine-lite'):
         return f"{original} (OpenMMLab's own releases, as mmengine is here){doctor}"

@@ -2,7 +2,6 @@
 # fine-tuned with layer-wise learning-rate decay. Learning rate, weight decay and layer-wise decay
 # are mmseg's for MAE's ViT-B (mae-base_upernet_8xb2-amp-160k_ade20k-512x512), not tuned here.
 # Train: bash tools/dist_train.sh configs/segmentation/upernet_dinov2-base_160k_ade20k-518x518.py 8
-# Frozen: --cfg-options model.backbone.frozen_stages=12
 # Published: none for this recipe. Weights: Apache-2.0.
 _base_ = ['../_base_/segmentation/upernet.py', '../_base_/segmentation/ade20k_518x518.py',
           '../_base_/segmentation/schedule_160k.py', '../_base_/segmentation/runtime.py']

@@ -22,6 +22,8 @@ EXPECTED = re.compile(r'(.*\.)?(attn_mask|relative_(position_index|coords_table)
                       r'(cls|dist|mask)_token$|pooler\.|norm\d+\.|ln[12]\.|decoder(_\w+)?(\.|$)')
 # What layers that only a checkpoint has tell of its model.
 FOREIGN = {
+    r'\.lora_': 'a LoRA: take vit_plugin.LoRA, or `vit-plugin convert --lora` to add it to the '
+               'weights',
     r'logit_scale|cpb_mlp': 'Swin V2 (scaled cosine attention)',
     r'^stages\..*relative_position_bias_table': 'Swin V1 (a table of biases)',
     r'register_tokens$': 'a ViT with registers: take vit_plugin.DINOv2 or DINOv3, or '
@@ -86,10 +88,13 @@ def match(backbone: nn.Module, weights: Mapping[str, Tensor], layout: str,
     """
     source = {key.removeprefix('backbone.'): value for key, value in weights.items()
               if key.startswith('backbone.')}
-    own = backbone.state_dict()
+    # LoRA's adapters keep their first values, unless the checkpoint has some
+    own = {name: value for name, value in backbone.state_dict().items()
+           if name in source or '.lora_' not in name}
+    parameters = {name.replace('.base_layer.', '.') for name, _ in backbone.named_parameters()}
     result = Match(layout)
     take(source, own, backbone, result, source_grid)
-    sizes = {name: parameter.numel() for name, parameter in backbone.named_parameters()}
+    sizes = {name: value.numel() for name, value in own.items() if name in parameters}
     found = sum(size for name, size in sizes.items() if name in result.weights)
     result.share = found / sum(sizes.values())
     outside = {key.split('.')[0] for key in weights if not key.startswith('backbone.')}

@@ -1,10 +1,11 @@
 """Convert a Swin or DeiT checkpoint from any known layout to another.
 
-Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official|huggingface
+Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official|huggingface [--lora CONFIG]
 """
 import argparse
 from pathlib import Path
 
+from vit_plugin.backbones import merge_lora
 from vit_plugin.checkpoints import (
     CheckpointError,
     check_finite,
@@ -32,6 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('target', type=Path, help='a new file, .pth or .safetensors')
     parser.add_argument('--to', choices=('openmmlab', 'timm', 'official', 'huggingface'),
                         default='openmmlab')
+    parser.add_argument('--lora', metavar='CONFIG',
+                        help="the config of a run with vit_plugin.LoRA: add its adapters to the "
+                             'weights')
     parser.add_argument('--prefix', help="where the backbone starts, e.g. 'teacher.backbone.' or "
                                          "'teacher'; needed where the source holds several")
     add_common(parser)
@@ -50,7 +54,12 @@ def main() -> None:
 def convert(args: argparse.Namespace) -> None:
     check_new(args.target)
     content = read_checkpoint(args.source, trust=args.trust_checkpoint)
-    weights, layout = to_openmmlab(take_weights(content, args.source), args.prefix)
+    weights = take_weights(content, args.source)
+    if args.lora:
+        from vit_plugin.configs import read_config  # needs OpenCV
+
+        weights = merge_lora(weights, read_config(args.lora).model.backbone)
+    weights, layout = to_openmmlab(weights, args.prefix)
     classes = classes_in(content)
     try:
         check_finite(weights, [name for name in weights if not name.endswith('mask')])
