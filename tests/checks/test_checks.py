@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.shrink import shrunk
 from tests.test_configs_dense import build
 from tests.tool_runs import Run
-from vit_plugin.checks.settings import check_crop
+from vit_plugin.checks.settings import check_crop, check_frozen
 from vit_plugin.errors import UserError
 
 SEGMENTATION = ROOT / 'configs/segmentation/upernet_swin-tiny_160k_ade20k-512x512.py'
@@ -87,6 +87,12 @@ def test_frozen_random_weights(warnings: Callable[..., str], config: Path,
     torch.save({}, tmp_path / 'weights.pth')
     said = warnings(config, *frozen, f'load_from={tmp_path}/weights.pth')
     assert 'freezes random weights' not in said
+    adapted = dict(type='vit_plugin.LoRA', backbone=dict(type='vit_plugin.DeiT'))
+    finding, = check_frozen(Config(dict(model=dict(backbone=adapted))))
+    assert ('LoRA freezes random weights, since neither model.backbone.backbone.init_cfg'
+            in finding.message)
+    adapted['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint='a.pth')
+    assert check_frozen(Config(dict(model=dict(backbone=adapted)))) == []
 
 
 def test_crop_and_padding_that_differ() -> None:

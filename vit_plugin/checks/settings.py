@@ -37,13 +37,17 @@ def check_frozen(cfg: Config) -> list[Finding]:
     model = cfg.get('model') or {}
     backbone = model.get('backbone') or {}
     frozen = backbone.get('frozen_stages')
+    setting, place, advice = f'frozen_stages={frozen}', 'model.backbone', 'set it to -1'
+    if backbone.get('type') == 'vit_plugin.LoRA':
+        backbone, frozen = backbone.get('backbone') or {}, 0
+        setting, place, advice = 'vit_plugin.LoRA', 'model.backbone.backbone', 'train without it'
     weights = (backbone.get('init_cfg') or model.get('init_cfg') or model.get('pretrained')
                or cfg.get('load_from'))
     if not isinstance(frozen, int) or frozen < 0 or weights:
         return []
     return [Finding(
-        f'model.backbone.frozen_stages={frozen} freezes random weights, since neither '
-        'model.backbone.init_cfg nor load_from names others: set it to -1.', logging.WARNING)]
+        f'model.backbone: {setting} freezes random weights, since neither {place}.init_cfg nor '
+        f'load_from names others: {advice}.', logging.WARNING)]
 
 
 def check_crop(cfg: Config) -> list[Finding]:
