@@ -28,6 +28,7 @@ LIBRARIES = {
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
     'transformers': ('transformers',),
     'timm': ('timm',),
+    'peft': ('peft',),
     'onnxruntime': ('onnxruntime', 'onnxruntime-gpu'),
     'onnxscript': ('onnxscript',),
     'openvino': ('openvino',),
