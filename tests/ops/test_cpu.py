@@ -1,13 +1,16 @@
 """Attention in windows on the CPU, in groups, is the reference's in value and gradients."""
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
 from vit_plugin.ops import pad_to_windows, window_attention
-from vit_plugin.ops.attention import attend_in_windows, fused_with_kept_mask
+from vit_plugin.ops.attention import fused_attention
 from vit_plugin.ops.cpu import attention as cpu
-from vit_plugin.ops.cpu.attention import map_windows, window_groups
+from vit_plugin.ops.cpu.attention import GroupedAttention, map_windows, window_groups
 from vit_plugin.ops.cpu.products import TOKENS
 from vit_plugin.ops.windows import kept_shift_mask
 
@@ -15,6 +18,13 @@ from vit_plugin.ops.windows import kept_shift_mask
 # group, padding that the shift brings into the window before the last.
 SIZES = [(1, 49, 49), (3, 50, 43), (2, 4, 60), (1, 7, 5), (5, 14, 14), (2, 8, 8)]
 WINDOW = (7, 7)
+attend = GroupedAttention.apply
+
+
+def plain(qkv: Tensor, bias: Tensor, window: tuple[int, int], shift: tuple[int, int],
+          scale: float | None, **ways: Callable[..., Tensor]) -> Tensor:
+    """The reference, of queries, keys and values."""
+    return window_attention(qkv, nn.Identity(), nn.Identity(), bias, window, shift, scale, **ways)
 
 
 def inputs_of(size: tuple[int, int, int], dtype: torch.dtype = torch.float32,
@@ -31,8 +41,8 @@ def inputs_of(size: tuple[int, int, int], dtype: torch.dtype = torch.float32,
 def test_equals_the_reference(size: tuple[int, int, int], shift: tuple[int, int]) -> None:
     inputs = inputs_of(size)
     for scale in (None, 0.5):
-        expected = attend_in_windows(*inputs, WINDOW, shift, scale)
-        found = cpu.attend(*inputs, WINDOW, shift, scale)
+        expected = plain(*inputs, WINDOW, shift, scale)
+        found = attend(*inputs, WINDOW, shift, scale)
         torch.testing.assert_close(found, expected)
         weights = torch.randn(expected.shape)
         for a, b in zip(*(torch.autograd.grad((out * weights).sum(), inputs)
@@ -56,15 +66,15 @@ def test_inference_equals_the_reference(size: tuple[int, int, int], shift: tuple
 
 def test_gradients_and_theirs() -> None:
     inputs = inputs_of((1, 5, 3), torch.float64, (2, 2))
-    assert gradcheck(cpu.attend, (*inputs, (2, 2), (1, 1), None))
-    assert gradgradcheck(cpu.attend, (*inputs, (2, 2), (1, 1), None))
+    assert gradcheck(attend, (*inputs, (2, 2), (1, 1), None))
+    assert gradgradcheck(attend, (*inputs, (2, 2), (1, 1), None))
 
 
 def test_bfloat16_gradients_are_computed_in_float32() -> None:
     inputs = inputs_of((2, 8, 8), torch.bfloat16)
-    found = torch.autograd.grad(cpu.attend(*inputs, WINDOW, (3, 3), None).sum(), inputs)
+    found = torch.autograd.grad(attend(*inputs, WINDOW, (3, 3), None).sum(), inputs)
     precise = [x.detach().float().requires_grad_() for x in inputs]
-    expected = torch.autograd.grad(cpu.attend(*precise, WINDOW, (3, 3), None).sum(), precise)
+    expected = torch.autograd.grad(attend(*precise, WINDOW, (3, 3), None).sum(), precise)
     for a, b in zip(found, expected):
         assert a.dtype == torch.bfloat16
         assert (a - b).abs().max() <= 2e-2 * b.abs().max()
@@ -97,7 +107,8 @@ def test_what_inference_keeps_serves_training() -> None:
     map_windows.cache_clear()
     kept_shift_mask.cache_clear()
     inputs = inputs_of((2, 8, 8))
-    for way in (cpu.attend, fused_with_kept_mask):
+    kept = partial(plain, attention=fused_attention, mask=kept_shift_mask)
+    for way in (attend, kept):
         with torch.inference_mode():
             way(*inputs, WINDOW, (3, 3), None)
         way(*inputs, WINDOW, (3, 3), None).sum().backward()

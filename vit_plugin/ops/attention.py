@@ -15,7 +15,6 @@ from .windows import (
     Size,
     crop,
     is_exporting,
-    kept_shift_mask,
     pad_to_windows,
     roll,
     shift_mask,
@@ -27,6 +26,8 @@ from .windows import (
 Map = Callable[[Tensor], Tensor]
 # torch 2.4 multiplies float16 queries and keys in float16 on a CPU, whose range they leave.
 OVERFLOWS = torch.__version__ < '2.5'
+# Before, attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
+KEEPS_BATCH = torch.__version__ < '2.15'
 # The most that torch's memory-efficient attention on a GPU takes at a time.
 MAX_CUDA_BATCH = 2**16 - 1
 
@@ -55,12 +56,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
 
 def window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor, window: Size,
                      shift: Shift = (0, 0), scale: float | None = None, drop: Map | None = None,
-                     attend: Callable[..., Tensor] | None = None) -> Tensor:
+                     attention: Callable[..., Tensor] = attention,
+                     mask: Callable[..., Tensor] = shift_mask) -> Tensor:
     """(B, H, W, C) -> (B, H, W, C), every token attending to those of its window.
 
     ::
 
-        x -> pad -> project -> attend_in_windows -> crop -> project back
+        x -> pad -> roll by -shift -> project -> windows -> attention -> reverse
+          -> roll back -> crop -> project back
 
     Padded places are tokens of zeros, and take part as in the official code. Swin, section 3.2.
 
@@ -73,33 +76,21 @@ def window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor, w
         shift: (height, width), smaller than the window.
         scale: Factor of the scores, ``None`` for ``head_dim ** -0.5``.
         drop: Dropout of the weights.
-        attend: What stands for `attend_in_windows`, and equals it.
+        attention: What stands for `attention`, and equals it.
+        mask: What stands for `shift_mask`.
     """
     size = (x.shape[1], x.shape[2])
-    qkv = project(pad_to_windows(x, window))
-    attend = attend or attend_in_windows
-    return project_back(crop(attend(qkv, bias, window, shift, scale, drop), size))
-
-
-def attend_in_windows(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None,
-                      drop: Map | None = None, attention: Callable[..., Tensor] = attention,
-                      mask: Callable[..., Tensor] = shift_mask) -> Tensor:
-    """Queries, keys and values (B, H, W, 3C) -> (B, H, W, C); H and W are whole windows.
-
-    ::
-
-        qkv -> roll by -shift -> windows -> attention -> reverse -> roll back
-    """
-    size = (qkv.shape[1], qkv.shape[2])
-    windows = window_partition(roll(qkv, (-shift[0], -shift[1])), window)
+    x = pad_to_windows(x, window)
+    padded = (x.shape[1], x.shape[2])
+    windows = window_partition(project(roll(x, (-shift[0], -shift[1]))), window)
     bias = bias[None]
     if isinstance(shift[0], Tensor) or any(shift):
-        bias = bias + mask(size, window, shift, qkv.device)[:, None]
+        bias = bias + mask(padded, window, shift, x.device)[:, None]
     q, k, v = split_heads(windows, bias)
     n = windows.shape[2]
     x = attention(q, k, v, bias.reshape(1, -1, n, n), scale, drop)
-    x = join_heads(x, windows.shape[1], bias.shape[1])
-    return roll(window_reverse(x, window, size), shift)
+    x = window_reverse(join_heads(x, windows.shape[1], bias.shape[1]), window, padded)
+    return project_back(crop(roll(x, shift), size))
 
 
 def split_heads(windows: Tensor, bias: Tensor) -> tuple[Tensor, ...]:
@@ -135,8 +126,7 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
     if bias is None:
         return scaled_dot_product(q, k, v, None, scale)
     bias = bias.to(q.dtype)
-    if is_exporting():
-        # Else the attention asks whether a batch of 1 is the bias's 1, and export keeps the 1.
+    if KEEPS_BATCH and is_exporting():
         bias = bias.expand(q.shape[0], -1, -1, -1)
     if q.device.type != 'cuda':
         return scaled_dot_product(q, k, v, bias, scale)
@@ -157,16 +147,3 @@ def scaled_dot_product(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None,
             bias = None if bias is None else bias.float()
             return scaled_dot_product(q.float(), k.float(), v.float(), bias, scale).to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-
-
-def fused_in_windows(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None,
-                     drop: Map | None = None) -> Tensor:
-    """`attend_in_windows` without dropout, by `fused_attention`."""
-    return attend_in_windows(qkv, bias, window, shift, scale, None, fused_attention)
-
-
-def fused_with_kept_mask(qkv: Tensor, bias: Tensor, window: Size, shift: Shift,
-                         scale: float | None, drop: Map | None = None) -> Tensor:
-    """`fused_in_windows` whose mask is kept for the next call."""
-    return attend_in_windows(qkv, bias, window, shift, scale, None, fused_attention,
-                             kept_shift_mask)

@@ -19,13 +19,7 @@ from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from . import backends, recompute
-from .attention import (
-    attention,
-    fused_attention,
-    fused_in_windows,
-    fused_with_kept_mask,
-    window_attention,
-)
+from .attention import attention, fused_attention, window_attention
 from .cpu import attention as cpu_attention
 from .cpu import mlp as cpu_mlp
 from .cpu import position_bias as cpu_position_bias
@@ -33,7 +27,7 @@ from .cpu import products as cpu_products
 from .mlp import linear, mlp
 from .position_bias import position_bias
 from .recompute import saving
-from .windows import is_exporting
+from .windows import is_exporting, kept_shift_mask
 
 Operator = TypeVar('Operator', bound=Callable[..., object])
 
@@ -110,13 +104,13 @@ TABLE: dict[Callable[..., object], tuple[Backend, ...]] = {
         Backend('cpu', lambda call: call.mode == 'compiled' and call.on_cpu and call.plain_linears,
                 cpu_attention.compiled_window_attention),
         Backend('cpu', lambda call: call.mode in EAGER and call.on_cpu and call.idle,
-                partial(window_attention, attend=cpu_attention.attend)),
+                cpu_attention.trained_window_attention),
         Backend('triton', lambda call: call.mode == 'inference' and call.on_gpu and call.plain,
                 triton_window_attention),
         Backend('reference', lambda call: call.mode in EAGER and call.idle,
-                partial(window_attention, attend=fused_with_kept_mask)),
+                partial(window_attention, attention=fused_attention, mask=kept_shift_mask)),
         Backend('reference', lambda call: call.mode != 'products' and call.idle,
-                partial(window_attention, attend=fused_in_windows)),
+                partial(window_attention, attention=fused_attention)),
     ),
     linear: (
         Backend('cpu', lambda call: call.mode in EAGER and call.on_cpu and call.plain_linears
@@ -169,15 +163,15 @@ def mode_of(x: Tensor) -> str:
         modes as FLOP counters; ``'recorded'`` for compiled training, exporters, function modes and
         tensors that are no plain ones.
     """
-    transformed = torch._C._are_functorch_transforms_active()
     grad = torch.is_grad_enabled()
     if torch.compiler.is_compiling():
-        # Autocast does not reach into an operator.
-        if is_exporting() or grad or transformed or torch.is_autocast_enabled('cpu'):
+        # Autocast does not reach into an operator. torch 2.4 cannot record the last question.
+        if (is_exporting() or grad or torch.is_autocast_enabled('cpu')
+                or torch._C._are_functorch_transforms_active()):
             return 'recorded'
         return 'compiled'
-    if (transformed or torch.jit.is_tracing() or forward_ad._current_level >= 0
-            or _get_current_dispatch_mode() is not None):
+    if (torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
+            or forward_ad._current_level >= 0 or _get_current_dispatch_mode() is not None):
         return 'products'
     modes = map(type, _get_current_function_mode_stack())
     if type(x) is not Tensor or any(mode is not DeviceContext for mode in modes):

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from ..attention import Map, attend_in_windows, scaled_dot_product
+from ..attention import Map, scaled_dot_product
+from ..attention import window_attention as reference
 from ..recompute import gradients
-from ..windows import Shift, Size, round_up, shift_mask, window_partition
+from ..windows import Shift, Size, crop, pad_to_windows, round_up, shift_mask, window_partition
 from .products import TOKENS, product
 
 
@@ -69,15 +70,21 @@ def like(x: Tensor, qkv: Tensor, qkv_bias: Tensor | None, proj: Tensor, *others:
     return x.new_empty(*x.shape[:-1], proj.shape[0])
 
 
-def attend(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None,
-           drop: Map | None = None) -> Tensor:
-    """`vit_plugin.ops.attention.attend_in_windows` without dropout."""
+def trained_window_attention(x: Tensor, project: Map, project_back: Map, bias: Tensor,
+                             window: Size, shift: Shift = (0, 0), scale: float | None = None,
+                             drop: Map | None = None) -> Tensor:
+    """`vit_plugin.ops.window_attention` without dropout, with gradients."""
+    size = (x.shape[1], x.shape[2])
+    qkv = project(pad_to_windows(x, window))
     out: Tensor = GroupedAttention.apply(qkv, bias, window, shift, scale)
-    return out
+    return project_back(crop(out, size))
 
 
 class GroupedAttention(Function):
-    """`attend`, which keeps its inputs and computes the scores twice."""
+    """Queries, keys and values (B, H, W, 3C) of whole windows -> (B, H, W, C).
+
+    It keeps its inputs, and computes the scores twice.
+    """
 
     @staticmethod
     def forward(qkv: Tensor, bias: Tensor, window: Size, shift: Shift, scale: float | None
@@ -93,14 +100,19 @@ class GroupedAttention(Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return gradients(attend_in_windows, (*inputs, *ctx.settings), grads,
+            return gradients(plain_attention, (*inputs, *ctx.settings), grads,
                              ctx.needs_input_grad)
-        return (*attend_backward(grads[0], *inputs, *ctx.settings), None, None, None)
+        return (*attention_backward(grads[0], *inputs, *ctx.settings), None, None, None)
 
 
-def attend_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift: Shift,
-                    scale: float | None) -> tuple[Tensor, Tensor]:
-    """Gradients of `attend` to qkv and bias, given that to its result."""
+def plain_attention(qkv: Tensor, bias: Tensor, *settings: Any) -> Tensor:
+    """What `GroupedAttention` computes."""
+    return reference(qkv, nn.Identity(), nn.Identity(), bias, *settings)
+
+
+def attention_backward(grad: Tensor, qkv: Tensor, bias: Tensor, window: Size, shift: Shift,
+                       scale: float | None) -> tuple[Tensor, Tensor]:
+    """Gradients of `GroupedAttention` to qkv and bias, given that to its result."""
     b, h, w, c = qkv.shape
     tokens, grad_out, heads = qkv.reshape(-1, c), grad.reshape(-1, c // 3), len(bias)
     # Half precision would overflow where the fused attention of the forward does not.

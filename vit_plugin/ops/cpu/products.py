@@ -3,7 +3,7 @@
 On AMD's processors torch takes MKL's products, which use AVX2 there.
 """
 import platform
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ TOKENS = 1568
 def linear(layer: nn.Linear) -> Map:
     """`vit_plugin.ops.linear` of a plain layer."""
     compute = Linear.apply if torch.is_grad_enabled() else product
-    return partial(compute, weight=layer.weight, bias=layer.bias)
+    return lambda x: compute(x, layer.weight, layer.bias)  # torch 2.4 knows no keywords here
 
 
 class Linear(Function):
