@@ -1,4 +1,5 @@
 """`LoRA` against the formula, W + B A alpha / r, in weights of the plain backbone."""
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 from torch import Tensor, nn
 
+from tests.conftest import needs
 from vit_plugin.backbones import merge_lora
 from vit_plugin.errors import UserError
 from vit_plugin.registry import MODELS
@@ -135,6 +137,24 @@ def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
         MODELS.build(dict(type='LoRA', backbone=dict(type='DeiT', arch=VIT), **settings))
 
 
+def test_config_of_a_toolkit(tool: Callable[..., None], tmp_path: Path) -> None:
+    """mmpretrain's default is to have the norm of the last output alone."""
+    needs('mmpretrain')
+    config = tmp_path / 'swin.py'
+    config.write_text(
+        "default_scope = 'mmpretrain'\n"
+        "model = dict(backbone=dict(type='vit_plugin.LoRA', r=2, lora_alpha=6, backbone=dict(\n"
+        "    type='vit_plugin.SwinTransformer',\n"
+        "    arch=dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1)))))\n")
+    arch = dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1))
+    state = build(dict(type='SwinTransformer', arch=arch, out_indices=3)).state_dict()
+    torch.save({f'backbone.{key}': value for key, value in state.items()}, tmp_path / 'lora.pth')
+    tool('convert_checkpoint', tmp_path / 'lora.pth', tmp_path / 'plain.pth', '--lora', config)
+    merged = torch.load(tmp_path / 'plain.pth')['state_dict']
+    for key, value in by_hand(state).items():
+        torch.testing.assert_close(merged[f'backbone.{key}'], value, rtol=1e-5, atol=1e-6)
+
+
 def test_weights_that_do_not_fit() -> None:
     config = dict(type='DeiT', arch=VIT)
     lora, plain = build(config), MODELS.build(config)
@@ -145,6 +165,6 @@ def test_weights_that_do_not_fit() -> None:
         merge_lora(weights, dict(type='LoRA', backbone=config, r=3))
     for given, backbone in ((weights, config), (
             {f'backbone.{key}': value for key, value in plain.state_dict().items()},
-            dict(type='LoRA', backbone=config))):
+            dict(type='LoRA', backbone=config)), (weights, None)):
         with pytest.raises(UserError, match='no adapters to merge'):
             merge_lora(given, backbone)

@@ -68,7 +68,7 @@ def show_base(state_dict: MutableMapping[str, Tensor], prefix: str, *_: object) 
             state_dict[prefix + BASE + name] = state_dict.pop(key)
 
 
-def merge_lora(weights: dict[str, Tensor], backbone: Config) -> dict[str, Tensor]:
+def merge_lora(weights: dict[str, Tensor], backbone: Config | None) -> dict[str, Tensor]:
     """A model's weights with those of its adapters added to them, and without adapters.
 
     Args:
@@ -79,7 +79,7 @@ def merge_lora(weights: dict[str, Tensor], backbone: Config) -> dict[str, Tensor
         UserError: the weights have no adapters, or other ones than the backbone.
     """
     prefix = 'backbone.'
-    model = MODELS.build(backbone)
+    model = MODELS.build(backbone) if backbone else nn.Identity()
     if not any('.lora_' in key for key in weights) or not adapted_layers(model):
         raise UserError("there are no adapters to merge: the checkpoint must have weights with "
                         "'lora_' in their names, and its config model.backbone.type="

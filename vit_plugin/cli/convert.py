@@ -5,6 +5,8 @@ Usage: vit-plugin convert SOURCE TARGET --to openmmlab|timm|official|huggingface
 import argparse
 from pathlib import Path
 
+from mmengine.registry import DefaultScope
+
 from vit_plugin.backbones import merge_lora
 from vit_plugin.checkpoints import (
     CheckpointError,
@@ -58,7 +60,10 @@ def convert(args: argparse.Namespace) -> None:
     if args.lora:
         from vit_plugin.configs import read_config  # needs OpenCV
 
-        weights = merge_lora(weights, read_config(args.lora).model.backbone)
+        cfg = read_config(args.lora)
+        backbone = (cfg.get('model') or {}).get('backbone')
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            weights = merge_lora(weights, backbone)
     weights, layout = to_openmmlab(weights, args.prefix)
     classes = classes_in(content)
     try:
