@@ -16,7 +16,7 @@ def test_report_of_a_short_run(tmp_path: Path, tool: Callable[..., None],
                                capfd: pytest.CaptureFixture,
                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr('vit_plugin.demo.runs.subprocess', forked)
-    few = {'teacher': slice(0, 35), 'student': slice(0, 10), 'val': slice(350, 365)}
+    few = {'teacher': slice(0, 35), 'val': slice(350, 365)}
     monkeypatch.setattr(digits, 'IMAGES', few)
     work = tmp_path / 'quickstart'
     tool('demo', 'digits', '--iterations', '3', '--seeds', '2', '--work-dir', work)

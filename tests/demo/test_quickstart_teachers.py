@@ -35,7 +35,7 @@ def test_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     teachers.run_teachers(tmp_path, 2, 1)
     runs = json.loads((tmp_path / 'teachers.json').read_text())['runs']
     table = (tmp_path / 'teachers.md').read_text()
-    assert len(runs) == 3 + 2 + 2
+    assert len(runs) == 6 + 2 + 2
     assert all(f'| {run["model"]} |' in table for run in runs)
     student = torch.load(tmp_path / 'swin_unlabelled_seed0/final.pth', weights_only=False)
     assert all(key.startswith('backbone.') for key in student['state_dict'])

