@@ -10,11 +10,12 @@ from types import FrameType
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from vit_plugin.files import written_whole
 from vit_plugin.training.checkpoints import pending_gradients
+from vit_plugin.training.seeding import start_anew
 
 STATUS = 128 + signal.SIGTERM  # as a shell has it, and as schedulers expect it
 
@@ -97,9 +98,7 @@ def stop_on_sigterm(runner: Runner) -> None:
     outlive_scheduler(runner.train_dataloader)
     if runner.val_loop is not None:
         outlive_scheduler(runner.val_dataloader)
-    loop = runner.train_loop
-    if isinstance(loop, IterBasedTrainLoop):  # mmengine 0.10.7 has started its workers already
-        loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
+    start_anew(runner)
 
 
 def outlive_scheduler(loader: DataLoader) -> None:

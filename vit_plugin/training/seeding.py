@@ -1,7 +1,7 @@
 """Randomness that goes on where it was when a run is resumed."""
-
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import BatchSampler
@@ -34,7 +34,7 @@ class SeedHook(Hook):
         Raises:
             UserError: the sampler seeds no samples, but the data set expects it.
         """
-        sampler, loop = find_sampler(runner), runner.train_loop
+        sampler = find_sampler(runner)
         parts = data_sets(runner.train_dataloader.dataset)
         if not hasattr(sampler, 'set_seed') and any(isinstance(x, SeededDataset) for x in parts):
             raise UserError(
@@ -43,9 +43,7 @@ class SeedHook(Hook):
                 "sampler=dict(type='vit_plugin.SeededSampler', sampler=...)")
         if hasattr(sampler, 'set_seed') and sampler.sampler.seed != runner.seed:
             sampler.set_seed(runner.seed)
-            if isinstance(loop, IterBasedTrainLoop):
-                # mmengine 0.10.7 lets the workers fetch before it has read the checkpoint
-                loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
+            start_anew(runner)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read the progress within the checkpoint's epoch."""
@@ -114,3 +112,19 @@ def find_sampler(runner: Runner) -> Any:
     """The sampler of the training data, also under a batch sampler."""
     loader = runner.train_dataloader
     return getattr(loader.batch_sampler, 'sampler', None) or loader.sampler
+
+
+def start_anew(runner: Runner) -> None:
+    """Let an iteration-based training fetch its data from the start again.
+
+    mmengine 0.10.7 has the workers fetch once the loop is built, before hooks are called. Its
+    ``InfiniteSampler`` has one stream for all iterators, which ends with the first of them.
+    """
+    loop = runner.train_loop
+    if not isinstance(loop, IterBasedTrainLoop):
+        return
+    sampler = find_sampler(runner)
+    stream = getattr(sampler, 'sampler', sampler)  # within a SeededSampler
+    if isinstance(stream, InfiniteSampler):
+        stream.indices = stream._indices_of_rank()
+    loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
