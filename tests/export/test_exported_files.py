@@ -13,12 +13,13 @@ from vit_plugin.errors import UserError
 from vit_plugin.export import Settings, export_model
 from vit_plugin.export.answers import paste, toolkit_answers
 from vit_plugin.export.deploy import check_format
-from vit_plugin.export.deployed import Deployed, deploy
+from vit_plugin.export.deployed import Deployed
 from vit_plugin.export.formats import convert_onnx, write_onnx, write_pt2
 from vit_plugin.export.program import make_program
 from vit_plugin.export.proof import compare
 from vit_plugin.export.runtimes import Run, open_file
 from vit_plugin.export.sizes import AdaptivePool
+from vit_plugin.export.tasks import deploy
 
 
 class Exported(NamedTuple):

@@ -12,7 +12,7 @@ Answers = dict[str, np.ndarray]
 
 
 def toolkit_answers(model: Any, task: str, image: np.ndarray) -> Answers:
-    """What the toolkit's own inference gives for RGB pixels (B, 3, H, W), as a file would."""
+    """The answers of the toolkit's own inference for RGB pixels (B, 3, H, W), as a file's."""
     inputs = [torch.from_numpy(pixels[::-1].copy()) for pixels in image]  # BGR, as it is loaded
     size = image.shape[2:]
     metainfo = dict(ori_shape=size, img_shape=size, pad_shape=size, scale_factor=(1., 1.))

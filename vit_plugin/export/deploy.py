@@ -17,12 +17,13 @@ from vit_plugin.toolkits import how_to_install
 from . import proof
 from .accuracy import evaluate, predict_by_file
 from .answers import toolkit_answers
-from .deployed import Deployed, deploy
+from .deployed import Deployed
 from .formats import FORMATS
 from .metadata import describe
 from .program import check_torch, make_program
 from .runtimes import Run, open_file
 from .source import load_model, noise_images, read_image, test_images
+from .tasks import deploy
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Settings:
         format: A key of `FORMATS`.
         target: The file to write.
         size: (H, W) of the image that it is exported with; None for the backbone's ``img_size``.
-        fixed: Whether this is the only size.
+        fixed: True if this is the only size.
         logits: Give a segmentor's logits in place of its labels.
         images: Files to prove it with; empty for the first ones of the test data.
         check: Compute the metrics of the test data, too.

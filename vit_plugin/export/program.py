@@ -26,7 +26,7 @@ def make_program(model: Deployed, size: Sequence[int], fixed: bool = False) -> E
     Args:
         model: What to export.
         size: (H, W) of the image that it is exported with.
-        fixed: Whether this is the only size.
+        fixed: True if this is the only size.
 
     Raises:
         UserError: a part of the model makes a size fixed that must not be, or depends on values.

@@ -1,4 +1,4 @@
-"""What makes one exported program right at every height and width."""
+"""Changes to a model, so that one exported program is right at every height and width."""
 import copy
 
 import torch

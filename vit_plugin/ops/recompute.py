@@ -50,7 +50,7 @@ class MLP(Function):
 
 def plain_mlp(x: Tensor, weight1: Tensor, bias1: Tensor | None, weight2: Tensor,
               bias2: Tensor | None) -> Tensor:
-    """What `MLP` computes."""
+    """The formula of `MLP`."""
     return F.linear(F.gelu(F.linear(x, weight1, bias1)), weight2, bias2)
 
 

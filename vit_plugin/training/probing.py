@@ -26,7 +26,7 @@ def last_layer(model: BaseModel) -> nn.Linear:
 
 @torch.no_grad()
 def features(model: BaseModel, batches: Iterable[dict]) -> tuple[Tensor, Tensor]:
-    """What the last layer reads (N, C) and the labels (N), on the CPU, of the whole data set."""
+    """Inputs of the last layer (N, C) and labels (N) of the whole data set, on the CPU."""
     model.eval()
     inputs, labels = [], []
     for batch in batches:

@@ -106,7 +106,7 @@ class GroupedAttention(Function):
 
 
 def plain_attention(qkv: Tensor, bias: Tensor, *settings: Any) -> Tensor:
-    """What `GroupedAttention` computes."""
+    """The formula of `GroupedAttention`."""
     return reference(qkv, nn.Identity(), nn.Identity(), bias, *settings)
 
 
