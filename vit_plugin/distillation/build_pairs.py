@@ -13,6 +13,7 @@ from .dry_run import dry_run_student, empty_image, training_size
 from .losses import Distillation
 from .module_outputs import OUTPUT, Tap, find_module
 from .pairs import Matched, Pair, Side
+from .queries import HEADS, require_no_queries
 from .score_activation import needs_sigmoid, uses_sigmoid
 from .teacher import Teacher
 
@@ -134,6 +135,7 @@ def find_tap(config: LossConfig, side: str, model: nn.Module) -> Tap:
         tap = Tap(named)
         if tap.path:
             find_module(model, tap.path)
+        require_no_queries(loss_class(config).__name__, model, tap.path)
         return tap if tap.text else OUTPUT
     if not hasattr(model, 'data_preprocessor') or not hasattr(model, 'backbone'):
         return OUTPUT
@@ -147,6 +149,8 @@ def find_tap(config: LossConfig, side: str, model: nn.Module) -> Tap:
         return OUTPUT
     if getattr(model, 'head', None) is not None:
         return Tap('head.layers.head_dist' if hasattr(model.head, 'token_scores') else 'head')
+    for head in HEADS:
+        require_no_queries(kind.__name__, model, head)
     raise UserError(f'{kind.__name__} compares scores, and which those of {type(model).__name__} '
                     f"are is not obvious: name the module with {side}='...' of the loss")
 
