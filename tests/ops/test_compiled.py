@@ -51,7 +51,9 @@ def test_where_they_are_called(grad: bool, context: Callable[[], AbstractContext
     with torch.set_grad_enabled(grad), context():
         found, out = compile_and_run(block, x)
         assert found == expected
-        torch.testing.assert_close(out, block(x))
+        # Eager attention in bfloat16 may be by other operators.
+        tolerance = 2e-2 if torch.is_autocast_enabled('cpu') else 1e-5
+        torch.testing.assert_close(out, block(x), rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize('batch', [2, 0])

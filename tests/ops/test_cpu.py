@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from vit_plugin.ops import pad_to_windows, window_attention
+from vit_plugin.ops import attention, choose, pad_to_windows, window_attention
 from vit_plugin.ops.attention import fused_attention
 from vit_plugin.ops.cpu import attention as cpu
 from vit_plugin.ops.cpu.attention import GroupedAttention, map_windows, window_groups
@@ -112,3 +112,24 @@ def test_what_inference_keeps_serves_training() -> None:
         with torch.inference_mode():
             way(*inputs, WINDOW, (3, 3), None)
         way(*inputs, WINDOW, (3, 3), None).sum().backward()
+
+
+@pytest.mark.parametrize('bias', [True, False])
+def test_bfloat16_by_products_equals_the_fused_operator(bias: bool) -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 4, 2, 50, 8).bfloat16()
+    added = torch.randn(1, 2, 50, 50).bfloat16() if bias else None
+    found = cpu.attention(q, k, v, added, 0.3)
+    expected = fused_attention(q.double(), k.double(), v.double(), added, 0.3)
+    torch.testing.assert_close(found.double(), expected, rtol=0.02, atol=0.02)
+
+
+def test_bfloat16_by_products_where_the_cpu_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    q = torch.randn(1, 2, 50, 8)
+    with torch.no_grad():
+        monkeypatch.setattr(cpu, 'multiplies_bfloat16', lambda: False)
+        assert choose(attention, q.bfloat16()) is fused_attention
+        monkeypatch.setattr(cpu, 'multiplies_bfloat16', lambda: True)
+        assert choose(attention, q.bfloat16()) is cpu.attention
+        for other in (q, q.half(), torch.zeros(1, 2, 1601, 8).bfloat16()):
+            assert choose(attention, other) is fused_attention

@@ -75,7 +75,7 @@ class Attention(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         for angles in rotation:
             q, k = rotate(q, angles), rotate(k, angles)
-        attention = ops.choose(ops.attention, x, drop=self.attn_drop)
+        attention = ops.choose(ops.attention, q, drop=self.attn_drop)
         x = attention(q, k, v, drop=self.attn_drop).transpose(1, 2).reshape(b, n, c)
         x = self.gamma1(self.proj_drop(linear(self.proj)(x)))
         return x

@@ -96,6 +96,8 @@ MLP = (nn.Sequential, nn.Sequential, nn.Linear, nn.GELU, nn.Dropout, nn.Linear, 
 # Operator -> what may stand for it; the first one that can run is taken.
 TABLE: dict[Callable[..., object], tuple[Backend, ...]] = {
     attention: (
+        Backend('cpu', lambda call: call.mode == 'inference' and call.on_cpu and call.idle
+                and cpu_attention.is_unfused(call.x), cpu_attention.attention),
         Backend('reference', lambda call: call.mode != 'products' and call.idle, fused_attention),
     ),
     window_attention: (

@@ -67,3 +67,10 @@ def leaves_avx512_unused() -> bool:
     name = cpuinfo.read_text() if cpuinfo.is_file() else platform.processor()
     return (torch.backends.mkldnn.is_available() and 'GenuineIntel' not in name
             and torch.backends.cpu.get_cpu_capability().startswith('AVX512'))
+
+
+@lru_cache
+def multiplies_bfloat16() -> bool:
+    """True on a CPU with AVX-512's products of bfloat16; False as well where torch < 2.9 runs."""
+    capabilities: dict[str, object] = getattr(torch.cpu, 'get_capabilities', dict)()
+    return bool(capabilities.get('avx512_bf16'))
