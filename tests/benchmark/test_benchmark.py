@@ -12,7 +12,16 @@ from PIL import Image
 from torch import nn
 
 from tests.conftest import needs
-from vit_plugin.benchmark import cases, loading, measure, operators, peers, photographs, steps
+from vit_plugin.benchmark import (
+    cases,
+    growth,
+    loading,
+    measure,
+    operators,
+    peers,
+    photographs,
+    steps,
+)
 from vit_plugin.cli import benchmark
 
 pytestmark = pytest.mark.slow
@@ -51,9 +60,10 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         raise ImportError("No module named 'timm'")
 
     monkeypatch.setitem(peers.BUILDERS, ('timm', 'deit'), absent)
+    monkeypatch.setattr(growth, 'SIDES', (32, 64, 128))
     monkeypatch.setattr(sys, 'argv', [
         'benchmark.py', 'forward:deit-tiny:32:1', 'train:deit-tiny:32:1', 'memory:deit-tiny:32:1',
-        'forward-memory:deit-tiny:32x48:1', 'curve:swin-tiny:224:1', '--rounds', '2', '--json',
+        'forward-memory:deit-tiny:32x48:1', 'grow-size:deit-tiny:64:1', '--rounds', '2', '--json',
         str(tmp_path / 'a.json'), '--plot', str(tmp_path / 'a.png')])
     benchmark.main()
     out = capsys.readouterr().out
@@ -63,12 +73,27 @@ def test_main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert f"with {library}'s weights the plugin's output differs by" in out
     found = json.loads((tmp_path / 'a.json').read_text())['cases']
     assert [case['case'].split(':')[0] for case in found] == [
-        'forward', 'train', 'memory', 'forward-memory', 'curve']
+        'forward', 'train', 'memory', 'forward-memory', 'grow-size']
     assert [row['title'] for row in found[0]['rows']] == [
         'plugin', 'mmpretrain', 'torchvision', 'transformers']
     assert "without torchvision: torchvision's ViT takes square images only" in out
-    assert all(row['median'] > 0 for case in found for row in case['rows'])
+    assert all(row['median'] > 0 for case in found[:4] for row in case['rows'])
+    assert [row['title'] for row in found[4]['rows']] == ['32 x 32', '64 x 64', 'exponent']
+    assert all(found[4]['rows'][1][unit]['plugin'] > 0 for unit in ('seconds', 'bytes'))
     assert (tmp_path / 'a.png').stat().st_size > 10_000
+
+
+def test_growth() -> None:
+    """Exponents of a power, the same work of all libraries, windows of several sizes."""
+    assert growth.exponent([1, 2, 4, 9], [5 * amount**1.5 for amount in (1, 2, 4, 9)]
+                           ) == pytest.approx(1.5)
+    bench = steps.Bench(libraries=growth.PEERS)
+    found = growth.points(bench, 'grow-window', 'swin-tiny', (64, 64), 1)
+    assert [point.amount for point in found] == [49, 144, 256]
+    for point in found:
+        assert {step().shape for step in point.steps.values()} == {(1, 768, 2, 2)}
+    assert [point.title for point in growth.points(bench, 'grow-batch', 'deit-tiny', (32, 32), 4)
+            ] == ['1 images', '2 images', '4 images']
 
 
 def test_losses(monkeypatch: pytest.MonkeyPatch) -> None:

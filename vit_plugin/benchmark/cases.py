@@ -1,5 +1,6 @@
 """The cases of ``vit-plugin benchmark``: what they are, and what they print."""
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from vit_plugin.backbones.archs import DEIT, SWIN
 from vit_plugin.errors import UserError
 
-from . import loading
+from . import growth, loading
 from .measure import Step, cpu_seconds, flops, in_turns, peak_bytes, seconds, summarise
 from .operators import operators
 from .steps import Bench
@@ -19,8 +20,9 @@ SWINS_V2 = tuple(f'swinv2-{arch}' for arch in SWIN)
 DEITS = tuple(arch for arch in DEIT if arch.startswith('deit-'))
 # Work -> the models it is for.
 MODELS = {
-    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'curve'),
+    **dict.fromkeys(('forward', 'train', 'memory', 'forward-memory', 'grow-size', 'grow-batch'),
                     SWINS + SWINS_V2 + DEITS),
+    'grow-window': SWINS,
     'teacher': DEITS, 'distil': SWINS, 'distil-memory': SWINS, 'load': tuple(loading.RECIPES)}
 CASES = {
     'cpu': ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
@@ -29,14 +31,17 @@ CASES = {
             'train:swin-tiny:224:8', 'train:deit-small:224:8', 'memory:swin-tiny:224:8',
             'memory:deit-small:224:8', 'forward-memory:swin-tiny:224:4',
             'forward-memory:swin-tiny:800:1', 'forward-memory:deit-small:224:4',
-            'teacher:deit-small:224:2', 'curve:swin-tiny:896:1', 'curve:deit-small:896:1',
+            'teacher:deit-small:224:2', 'grow-size:swin-tiny:1600:1', 'grow-size:deit-small:896:1',
+            'grow-batch:swin-tiny:224:32', 'grow-window:swin-tiny:672:1',
             'load:imagenet:224:48', 'load:ade20k:512:24', 'load:coco:800:24',
             'load:coco-multi-scale:800:24', 'load:coco-jitter:1024:24'],
     'cuda': ['forward:swin-tiny:224:128', 'forward:swin-small:224:128', 'forward:swin-tiny:800:1',
              'forward:swinv2-tiny:256:128', 'forward:deit-small:224:128',
              'train:swinv2-tiny:256:128', 'train:swin-tiny:224:128', 'train:swin-small:224:128',
              'train:deit-small:224:128', 'memory:swin-tiny:224:128', 'memory:deit-small:224:128',
-             'teacher:deit-small:224:128', 'curve:swin-tiny:1333:1', 'curve:deit-small:1333:1'],
+             'teacher:deit-small:224:128', 'grow-size:swin-tiny:1600:1',
+             'grow-size:deit-small:1600:1', 'grow-batch:swin-tiny:224:32',
+             'grow-window:swin-tiny:672:1'],
 }
 PROFILED = ['forward:swin-tiny:224:4', 'forward:swin-tiny:512:1', 'forward:swin-tiny:800:1',
             'forward:deit-small:224:4', 'train:swin-tiny:224:8', 'train:deit-small:224:8']
@@ -105,6 +110,8 @@ def measure(bench: Bench, work: str, steps: dict[str, Step], rounds: int) -> dic
 def run_case(bench: Bench, case: str, rounds: int, gemm: float) -> dict[str, Any]:
     """Measure one case and print it, or what it lacks."""
     work, name, size, batch = parse(case)
+    if work.startswith('grow-'):
+        return run_growth(bench, case, rounds)
     print()
     threads = torch.get_num_threads()
     try:
@@ -129,6 +136,23 @@ def run_case(bench: Bench, case: str, rounds: int, gemm: float) -> dict[str, Any
     return result
 
 
+def run_growth(bench: Bench, case: str, rounds: int) -> dict[str, Any]:
+    """Measure how inference grows, and print it."""
+    print()
+    bench = replace(bench, libraries=growth.PEERS)
+    rows, slopes = growth.measure_growth(bench, growth.points(bench, *parse(case)), rounds)
+    table = []
+    for row in rows:
+        times = [f'{1000 * value:.0f}' for value in row.seconds.values()]
+        memory = [f'{value / 2**20:.0f}' for value in row.bytes.values()]
+        table.append([row.title, *times, *memory])
+    exponents = [*slopes.seconds.values(), *slopes.bytes.values()]
+    table.append([slopes.title, *(f'{value:.2f}' for value in exponents)])
+    head = [f'{library}, {unit}' for unit in ('ms', 'MiB') for library in slopes.seconds]
+    print_table([case, *head], table)
+    return dict(case=case, rows=[row._asdict() for row in (*rows, slopes)])
+
+
 def plot(results: list[dict[str, Any]], path: Path) -> None:
     """Draw the ratios of every forward and training case, and the cost over the image size."""
     from matplotlib.figure import Figure
@@ -140,14 +164,15 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
         if work in ('forward', 'train'):
             left.barh([f'{result["case"]}  {row["title"]}' for row in rows[1:]],
                       [row['ratio'] for row in rows[1:]], color='C0')
-        if work == 'curve':
-            sides = [int(row['title'].split()[0]) for row in rows]
-            right.plot([side**2 / 1e6 for side in sides], [row['median'] for row in rows],
+        if work == 'grow-size':
+            sides = [int(row['title'].split()[0]) for row in rows[:-1]]
+            right.plot([side**2 / 1e6 for side in sides],
+                       [1000 * row['seconds']['plugin'] for row in rows[:-1]],
                        marker='o', label=name)
     left.axvline(1, color='black')
     left.invert_yaxis()
     left.tick_params(axis='y', labelsize=6)
     left.set_xlabel("time over the plugin's")
-    right.set(xlabel='megapixels', ylabel='ms per image', title='Cost over image size')
+    right.set(xlabel='megapixels', ylabel='ms per batch', title='Cost over image size')
     right.legend()
     figure.savefig(path, dpi=120)

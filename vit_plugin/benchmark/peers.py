@@ -32,8 +32,10 @@ class Adapter(nn.Module):
         return self.output(self.model(x, **self.inputs))
 
 
-def build(library: str, model: str, size: Size) -> nn.Module:
+def build(library: str, model: str, size: Size, **settings: int) -> nn.Module:
     """Build ``model``, e.g. 'swin-tiny', of a library, without stochastic depth.
+
+    Settings are ``window``, of the Swins of the plugin, timm and torchvision.
 
     Raises:
         ImportError: the library is not installed.
@@ -45,12 +47,13 @@ def build(library: str, model: str, size: Size) -> nn.Module:
         raise LookupError(f'{library} has no {model} to compare')
     if library in TOOLKITS:
         import_toolkit(f'{library}.models')
-    return builder(arch, size)
+    return builder(arch, size, **settings)
 
 
-def plugin_swin(arch: str, size: Size) -> nn.Module:
+def plugin_swin(arch: str, size: Size, window: int = 7) -> nn.Module:
     from vit_plugin.backbones import SwinTransformer
-    return Adapter(SwinTransformer(arch, out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
+    model = SwinTransformer(arch, window_size=window, out_indices=(3,), drop_path_rate=0.)
+    return Adapter(model, lambda out: out[0])
 
 
 def plugin_swin_v2(arch: str, size: Size) -> nn.Module:
@@ -86,10 +89,10 @@ def dense_swin(arch: str, size: Size, library: str) -> nn.Module:
     return Adapter(swin(**SWIN[arch], out_indices=(3,), drop_path_rate=0.), lambda out: out[0])
 
 
-def timm_swin(arch: str, size: Size) -> nn.Module:
+def timm_swin(arch: str, size: Size, window: int = 7) -> nn.Module:
     import timm
     model = timm.create_model(f'swin_{arch}_patch4_window7_224', num_classes=0, global_pool='',
-                              drop_path_rate=0., img_size=size)
+                              drop_path_rate=0., img_size=size, window_size=window)
     return Adapter(model, to_channels_first)
 
 
@@ -107,10 +110,10 @@ def timm_deit(arch: str, size: Size) -> nn.Module:
                    lambda out: out)
 
 
-def torchvision_swin(arch: str, size: Size) -> nn.Module:
+def torchvision_swin(arch: str, size: Size, window: int = 7) -> nn.Module:
     from torchvision.models.swin_transformer import SwinTransformer
     dims, depths, heads = SWIN[arch].values()
-    model = SwinTransformer([4, 4], dims, list(depths), list(heads), [7, 7],
+    model = SwinTransformer([4, 4], dims, list(depths), list(heads), [window] * 2,
                             stochastic_depth_prob=0.)
     return Adapter(nn.Sequential(model.features, model.norm), to_channels_first)
 
@@ -150,7 +153,7 @@ def to_channels_first(x: Tensor) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-BUILDERS: dict[tuple[str, str], Callable[[str, Size], nn.Module]] = {
+BUILDERS: dict[tuple[str, str], Callable[..., nn.Module]] = {
     ('plugin', 'swin'): plugin_swin, ('plugin', 'deit'): plugin_deit,
     ('mmpretrain', 'swin'): mmpretrain_swin, ('mmpretrain', 'deit'): mmpretrain_deit,
     ('plugin', 'swinv2'): plugin_swin_v2, ('mmpretrain', 'swinv2'): mmpretrain_swin_v2,

@@ -16,7 +16,6 @@ from .measure import Step
 from .peers import LIBRARIES, build, compare
 
 CPU = torch.device('cpu')
-SIZES = (224, 320, 448, 640, 896, 1333)  # of the curve
 
 
 @dataclass
@@ -33,13 +32,19 @@ class Bench:
     libraries: Sequence[str] = LIBRARIES  # those beside the plugin
     store: tempfile.TemporaryDirectory = field(default_factory=tempfile.TemporaryDirectory)
 
-    def models(self, name: str, size: tuple[int, int]) -> dict[str, nn.Module]:
-        """The model of each library that has it, with the same random seed."""
+    def models(self, name: str, size: tuple[int, int], **settings: int) -> dict[str, nn.Module]:
+        """The model of each library that has it, with the same random seed.
+
+        Args:
+            name: See `build`.
+            size: (height, width) of the images.
+            settings: ``window``, of a Swin.
+        """
         models = {}
         for library in ('plugin', *self.libraries):
             torch.manual_seed(0)
             try:
-                models[library] = build(library, name, size).to(self.device)
+                models[library] = build(library, name, size, **settings).to(self.device)
             except (ImportError, LookupError) as error:
                 print(f'  without {library}: {error}')
         return models
@@ -79,8 +84,6 @@ class Bench:
         """Steps to measure, by title; ratios are to the first."""
         if work == 'load':
             return loading.steps(name, size[0], batch, Path(self.store.name), self.images)
-        if work == 'curve':
-            return self.curve_steps(name, size[0], batch)
         x = torch.randn(batch, 3, *size, device=self.device)
         if work == 'teacher':
             return self.teacher_steps(name, x)
@@ -103,15 +106,6 @@ class Bench:
         if work.endswith('memory'):
             return self.backward(loss)
         return self.step(loss, model.parameters())
-
-    def curve_steps(self, name: str, largest: int, batch: int) -> dict[str, Step]:
-        """Inference of the plugin at several sizes."""
-        steps = {}
-        for side in [side for side in SIZES if side <= largest]:
-            model = build('plugin', name, (side, side)).to(self.device).eval()
-            x = torch.randn(batch, 3, side, side, device=self.device)
-            steps[f'{side} x {side}'] = self.forward(model, x)
-        return steps
 
     def forward_steps(self, models: dict[str, Any], name: str, x: Tensor) -> dict[str, Step]:
         """Inference of each model, and of what the plugin's can be made into."""

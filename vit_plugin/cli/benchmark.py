@@ -17,7 +17,10 @@ is one of
     distil    a training step of a Swin with a Swin-S teacher and each kind of loss, over one with
               the teacher's forward alone; and without a teacher
     distil-memory  what `memory` counts of the same, over plain training
-    curve     inference of the plugin at sizes up to SIZE; Swin's cost is linear in the pixels
+    grow-size    time and memory of inference at sizes up to SIZE, with the exponent of their growth
+              over the pixels, beside timm and torchvision
+    grow-batch   the same for batches up to BATCH
+    grow-window  the same for Swins' windows of 7, 12 and 16, over the tokens of a window
     load      BATCH images from file to augmented tensor, in CPU time of one core; MODEL is a
               recipe of vit_plugin/benchmark/loading.py, the files are those of --images
 
