@@ -115,7 +115,7 @@ def find_sampler(runner: Runner) -> Any:
 
 
 def start_anew(runner: Runner) -> None:
-    """Let an iteration-based training fetch its data from the start again.
+    """Let an iteration-based training fetch its data from the start again, by new workers.
 
     mmengine 0.10.7 has the workers fetch once the loop is built, before hooks are called. Its
     ``InfiniteSampler`` has one stream for all iterators, which ends with the first of them.
@@ -127,4 +127,5 @@ def start_anew(runner: Runner) -> None:
     stream = getattr(sampler, 'sampler', sampler)  # within a SeededSampler
     if isinstance(stream, InfiniteSampler):
         stream.indices = stream._indices_of_rank()
+    runner.train_dataloader._iterator = None  # else persistent workers stay as they started
     loop.dataloader_iterator = type(loop.dataloader_iterator)(runner.train_dataloader)
