@@ -10,8 +10,9 @@ from torch.autograd import gradcheck, gradgradcheck
 from vit_plugin.ops import attention, choose, pad_to_windows, window_attention
 from vit_plugin.ops.attention import fused_attention
 from vit_plugin.ops.cpu import attention as cpu
-from vit_plugin.ops.cpu.attention import GroupedAttention, map_windows, window_groups
+from vit_plugin.ops.cpu.attention import GroupedAttention
 from vit_plugin.ops.cpu.products import TOKENS
+from vit_plugin.ops.cpu.window_groups import map_windows, window_groups
 from vit_plugin.ops.windows import kept_shift_mask
 
 # (batch, height, width): more than a group, padded, fewer tokens than a window, several maps in a

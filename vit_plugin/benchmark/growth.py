@@ -68,14 +68,17 @@ def measure_growth(bench: Bench, found: list[Point], rounds: int) -> tuple[list[
             {library: statistics.median(values) for library, values in taken.items()},
             {library: peak_bytes(step, bench.device) for library, step in point.steps.items()}))
     amounts = [point.amount for point in found]
-    libraries = list(rows[0].seconds)
-    slopes = Row(
-        'exponent',
-        {library: exponent(amounts, [row.seconds[library] for row in rows])
-         for library in libraries},
-        {library: exponent(amounts, [row.bytes[library] for row in rows])
-         for library in libraries})
-    return rows, slopes
+    return rows, Row('exponent', exponents(amounts, [row.seconds for row in rows]),
+                     exponents(amounts, [row.bytes for row in rows]))
+
+
+def exponents(amounts: list[float], figures: list[dict[str, float]]) -> dict[str, float]:
+    """The exponent of each library's figures."""
+    found = {}
+    for library in figures[0]:
+        values = [figure[library] for figure in figures]
+        found[library] = exponent(amounts, values)
+    return found
 
 
 def exponent(amounts: list[float], values: list[float]) -> float:
