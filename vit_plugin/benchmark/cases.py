@@ -13,6 +13,7 @@ from vit_plugin.errors import UserError
 from . import growth, loading
 from .measure import Step, cpu_seconds, flops, in_turns, peak_bytes, seconds, summarise
 from .operators import operators
+from .runtimes import measure_runtimes
 from .steps import Bench
 
 SWINS = tuple(f'swin-{arch}' for arch in SWIN)
@@ -117,6 +118,8 @@ def run_case(bench: Bench, case: str, rounds: int, gemm: float) -> dict[str, Any
     try:
         steps = bench.steps(work, name, size, batch)
         values = measure(bench, work, steps, rounds)
+        if bench.runtimes and work == 'forward':
+            values |= measure_runtimes(*bench.example(name, size, batch), bench.dtype, rounds)
     except (ImportError, FileNotFoundError) as error:
         print(f'{case} is left out: {error}')
         return dict(case=case, rows=[])

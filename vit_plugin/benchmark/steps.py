@@ -28,6 +28,7 @@ class Bench:
     int8: bool = False  # inference with linear layers quantised dynamically as well
     compile: bool = False  # compiled models as well
     graph: bool = False  # inference as a captured CUDA graph as well
+    runtimes: bool = False  # inference by ONNX Runtime and OpenVINO as well
     images: Path | None = None  # a folder of images for the ``load`` cases
     libraries: Sequence[str] = LIBRARIES  # those beside the plugin
     store: tempfile.TemporaryDirectory = field(default_factory=tempfile.TemporaryDirectory)
@@ -48,6 +49,10 @@ class Bench:
             except (ImportError, LookupError) as error:
                 print(f'  without {library}: {error}')
         return models
+
+    def example(self, name: str, size: tuple[int, int], batch: int) -> tuple[nn.Module, Tensor]:
+        """The plugin's model for inference in float32, and a batch."""
+        return build('plugin', name, size).eval(), torch.randn(batch, 3, *size)
 
     def step(self, loss: Callable[[], Tensor], parameters: Any) -> Step:
         """A training step with AdamW."""

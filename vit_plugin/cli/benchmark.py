@@ -28,8 +28,8 @@ and SIZE the side of square images or HEIGHTxWIDTH. With --profile the plugin's 
 and train cases is shown by kind of operator, beside the least that these could take.
 
 Usage: vit-plugin benchmark [CASE ...] [--device cuda] [--dtype bfloat16] [--cast] [--int8]
-           [--compile] [--cuda-graph] [--profile] [--images FOLDER] [--rounds N] [--json FILE]
-           [--plot FILE] [--debug]
+           [--compile] [--cuda-graph] [--runtimes] [--profile] [--images FOLDER] [--rounds N]
+           [--json FILE] [--plot FILE] [--debug]
 """
 import argparse
 import json
@@ -64,6 +64,8 @@ def parse_args() -> argparse.Namespace:
                         help="the plugin's time by kind of operator, instead of the comparison")
     parser.add_argument('--compile', action='store_true', help='torch.compile as well')
     parser.add_argument('--cuda-graph', action='store_true', help='a captured CUDA graph as well')
+    parser.add_argument('--runtimes', action='store_true',
+                        help='inference by ONNX Runtime and OpenVINO as well, on the CPU')
     parser.add_argument('--images', type=Path, metavar='FOLDER',
                         help='images for the load cases (parts of photographs of scikit-learn '
                              'and scikit-image)')
@@ -77,6 +79,8 @@ def parse_args() -> argparse.Namespace:
         parser.error('--plot draws comparisons, and --profile makes none')
     if args.plot and args.plot.suffix not in PICTURES:
         parser.error(f"--plot must end in {', '.join(PICTURES)}, got '{args.plot}'")
+    if args.runtimes and args.device != 'cpu':
+        parser.error('--runtimes times on the CPU')
     for file in (args.json, args.plot):
         if file and not file.parent.is_dir():
             parser.error(f"there is no folder '{file.parent}' for '{file.name}'")
@@ -100,8 +104,8 @@ def benchmark(args: argparse.Namespace) -> None:
     cases = choose_cases(args.cases, known)
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')  # the profiler's own messages
     logging.disable(logging.INFO)  # what the libraries say about themselves
-    bench = Bench(device, dtype, args.cast, args.int8, args.compile, args.cuda_graph, args.images,
-                  libraries)
+    bench = Bench(device, dtype, args.cast, args.int8, args.compile, args.cuda_graph,
+                  args.runtimes, args.images, libraries)
     gemm = gemm_rate(device, dtype)
     print(f'{machine()}\n{args.device}, {args.dtype}, {torch.get_num_threads()} threads; '
           f'a large matrix product runs at {gemm / 1e9:,.0f} GFLOP/s')

@@ -34,15 +34,20 @@ def open_onnx(path: Path) -> Run:
     return run
 
 
-def open_openvino(path: Path) -> Run:
-    """The function of an OpenVINO file, in float32.
+def open_openvino(path: Path, precision: str = 'f32') -> Run:
+    """The function of an OpenVINO or ONNX file, by OpenVINO.
+
+    Args:
+        path: .xml or .onnx.
+        precision: To compute in: ``'f32'``, ``'bf16'`` or ``'f16'``.
 
     Raises:
         UserError: OpenVINO lacks an operator.
     """
     import openvino
 
-    settings = dict(INFERENCE_PRECISION_HINT='f32', INFERENCE_NUM_THREADS=torch.get_num_threads())
+    settings = dict(INFERENCE_PRECISION_HINT=precision,
+                    INFERENCE_NUM_THREADS=torch.get_num_threads())
     try:
         compiled = openvino.compile_model(path, 'CPU', settings)
     except RuntimeError as error:
