@@ -5,4 +5,4 @@ model = dict(
     type='vit_plugin.Distilled', student_type='MaskRCNN',
     teacher=dict(config='{{ fileDirname }}/detector.py',
                  checkpoint='work_dirs/quickstart/detector_pretrained/final.pth'),
-    distillation=dict(type='vit_plugin.PKD'))
+    distillation=dict(type='vit_plugin.CWD', weight=10., student='neck', teacher='neck'))
