@@ -163,6 +163,9 @@ def test_weights_that_do_not_fit() -> None:
     weights = {f'backbone.{key}': value for key, value in lora.state_dict().items()}
     with pytest.raises(UserError, match=r'wrong values or shapes: .*lora_A'):
         merge_lora(weights, dict(type='LoRA', backbone=config, r=3))
+    del weights['backbone.layers.0.attn.qkv.lora_A.default.weight']
+    with pytest.raises(UserError, match=r"not of the config's .* Missing key.*qkv.lora_A"):
+        merge_lora(weights, dict(type='LoRA', backbone=config, r=2))
     for given, backbone in ((weights, config), (
             {f'backbone.{key}': value for key, value in plain.state_dict().items()},
             dict(type='LoRA', backbone=config)), (weights, None)):

@@ -84,8 +84,14 @@ def merge_lora(weights: dict[str, Tensor], backbone: Config | None) -> dict[str,
         raise UserError("there are no adapters to merge: the checkpoint must have weights with "
                         "'lora_' in their names, and its config model.backbone.type="
                         "'vit_plugin.LoRA'")
-    model.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()
-                           if key.startswith(prefix)})
+    adapted = {key.removeprefix(prefix): value for key, value in weights.items()
+               if key.startswith(prefix)}
+    try:
+        model.load_state_dict(adapted)
+    except RuntimeError as error:  # keys are missing, or unexpected
+        reason = ' '.join(str(error).split())[:300]
+        raise UserError("the checkpoint is not of the config's backbone and adapters: "
+                        f'{reason}') from error
     for layer in adapted_layers(model):
         layer.merge()
     own = {key: value for key, value in model.state_dict().items() if '.lora_' not in key}
