@@ -21,6 +21,7 @@ import mmseg  # noqa: F401
 import pytest
 import torch
 import yaml
+from mmdet.registry import HOOKS
 from mmengine.config import Config
 from mmengine.registry import OPTIM_WRAPPERS, Registry
 from mmengine.runner import CheckpointLoader
@@ -280,7 +281,7 @@ def takes(part: Any, keys: list[str]) -> bool:
     if rest:
         return isinstance(part.get(key), (dict, list)) and takes(part[key], rest)
     name = part.get('type', 'OptimWrapper')
-    built = MODELS.get(name) or OPTIM_WRAPPERS.get(name)
+    built = MODELS.get(name) or OPTIM_WRAPPERS.get(name) or HOOKS.get(name)
     return key in part or (built is not None and key in signature(built).parameters)
 
 

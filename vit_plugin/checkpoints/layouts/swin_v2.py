@@ -1,4 +1,5 @@
-"""Swin V2 of the official code, timm, Hugging Face (4) and torchvision: V1's names and what is new.
+"""Swin V2 of the official code, timm, Hugging Face (4 and 5) and torchvision: V1's names and new
+ones.
 
 OpenMMLab's V2 has each patch merging at the start of a stage, where its V1 has it at the end.
 """
