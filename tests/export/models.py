@@ -2,17 +2,29 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from vit_plugin.errors import UserError
+from vit_plugin.export.program import check_torch
+
 NORM = dict(type='BN')
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 # Odd ones, smaller than a window, of one patch; the first is that of the export.
 SIZES = [(48, 64), (64, 48), (49, 63), (33, 97), (7, 9), (1, 1), (3, 80), (80, 5), (65, 65),
          (31, 32), (96, 40), (47, 50)]
+
+
+def needs_exporter() -> None:
+    """Skip where torch is too old to export, which is refused by name."""
+    try:
+        check_torch()
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 def swin(**kwargs: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ CODE = re.findall(r'```python\n(.*?)```', (ROOT / 'docs/deploy.md').read_text(),
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with model.onnx, its model.xml and photo.jpg."""
+    models.needs_exporter()
     folder = tmp_path_factory.mktemp('deployed')
     cfg = models.deit_classifier()
     weights = models.checkpoint(models.build(cfg), folder / 'weights.pth')

@@ -32,6 +32,7 @@ class Exported(NamedTuple):
 
 @pytest.fixture(scope='module', params=['deit_classifier', 'segmentor', 'mask_rcnn'])
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    models.needs_exporter()
     torch.manual_seed(0)
     model = models.build(getattr(models, request.param)())
     deployed = deploy(model, logits=request.param == 'segmentor')
@@ -138,6 +139,7 @@ def test_boxes_are_compared_with_their_match() -> None:
     assert not compare((48, 64), nothing, expected).is_equal
 
 def test_whole_export_for_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    models.needs_exporter()
     cfg = models.deit_classifier()
     weights = models.checkpoint(models.build(cfg), tmp_path / 'weights.pth')
     cfg.test_dataloader = dict(dataset=dict(
@@ -162,6 +164,7 @@ def test_pooling(size: Any) -> None:
 
 
 def test_refusals(tmp_path: Path) -> None:
+    models.needs_exporter()
     cfg = models.segmentor()
     cfg.model.test_cfg = dict(mode='slide', crop_size=(32, 32), stride=(16, 16))
     weights = models.checkpoint(models.build(cfg), tmp_path / 'weights.pth')
