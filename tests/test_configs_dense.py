@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from tests.conftest import ROOT
 from tests.shrink import own_backbone, shrunk
+from vit_plugin.export.tasks import deploy
 from vit_plugin.training.autocast import AutocastOptimWrapper
 
 CONFIGS = sorted(path for task in ('detection', 'segmentation')
@@ -56,6 +57,8 @@ def test_full_size_has_the_published_parameters(path: Path) -> None:
     assert published or any(word in path.stem for word in unpublished)
     for size in published:
         assert round(count / 1e6) == size
+    if 'detection' in path.parts:
+        assert deploy(model).task == 'detection'  # `vit-plugin export` takes it
 
 
 @pytest.mark.parametrize('name', STOCK)

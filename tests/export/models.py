@@ -98,12 +98,18 @@ def retinanet(head: str = 'RetinaHead') -> Config:
 
 
 def mask_rcnn(stages: int = 1) -> Config:
-    """mmdet's Mask R-CNN on two levels, or with more stages its Cascade; all scores count."""
+    """Mask R-CNN on two levels, of mmdet's parts, or Cascade of those of our configs.
+
+    All scores count.
+    """
+    roi_extractor, rpn_head = 'SingleRoIExtractor', 'RPNHead'
+    if stages > 1:
+        roi_extractor, rpn_head = 'vit_plugin.Float32RoIExtractor', 'vit_plugin.Float32RPNHead'
     coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0.] * 4,
                  target_stds=[0.1, 0.1, 0.2, 0.2])
 
     def extractor(side: int) -> dict[str, Any]:
-        return dict(type='SingleRoIExtractor', out_channels=8, featmap_strides=[4, 8],
+        return dict(type=roi_extractor, out_channels=8, featmap_strides=[4, 8],
                     finest_scale=8,
                     roi_layer=dict(type='RoIAlign', output_size=side, sampling_ratio=0))
 
@@ -122,7 +128,7 @@ def mask_rcnn(stages: int = 1) -> Config:
     cfg.model.update(
         type='MaskRCNN' if stages == 1 else 'CascadeRCNN', train_cfg=None,
         roi_head=roi_head,
-        rpn_head=dict(type='RPNHead', in_channels=8, feat_channels=8, bbox_coder=coder,
+        rpn_head=dict(type=rpn_head, in_channels=8, feat_channels=8, bbox_coder=coder,
                       anchor_generator=dict(type='AnchorGenerator', scales=[4], ratios=[0.5, 2.],
                                             strides=[4, 8])),
         test_cfg=dict(rpn=dict(nms_pre=50, max_per_img=30, nms=nms, min_bbox_size=0),

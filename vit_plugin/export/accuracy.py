@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
@@ -28,6 +29,7 @@ def predict_by_file(run: Run, task: str) -> Predict:
     return predict
 
 
+@torch.no_grad()
 def evaluate(cfg: Config, predict: Predict) -> dict[str, float]:
     """The metrics of the config's ``test_evaluator`` on its test data, one image at a time.
 

@@ -157,7 +157,7 @@ def check_two_stage(model: Any) -> None:
                 raise UserError(f'export knows the FCNMaskHead, got a {type(part).__name__}')
     for extractor in extractors:
         layer = extractor.roi_layers[0]
-        if (type(extractor).__name__ != 'SingleRoIExtractor'
+        if (type(extractor).__name__ not in ('SingleRoIExtractor', 'Float32RoIExtractor')
                 or type(layer).__name__ != 'RoIAlign' or layer.pool_mode != 'avg'):
             raise UserError('export knows the SingleRoIExtractor with a RoIAlign that averages, '
                             f'got a {type(extractor).__name__} with {layer}')
