@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from registered import CLASSES, Case, gradients, image, loss
-from torch import Tensor
+from registered import ARCHS, CLASSES, IMG_SIZE, MODELS, Case, gradients, image, loss
+from torch import Tensor, nn
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 from torch.nn.parallel import DistributedDataParallel
 
@@ -32,14 +32,29 @@ BATCH = 4
 
 
 def ddp_gradients(case: Case, arguments: dict, find_unused: bool) -> dict[str, Tensor]:
+    """Those of a case."""
+    return parallel_gradients(case.build(**arguments), find_unused)
+
+
+def parallel_gradients(model: nn.Module, find_unused: bool = False) -> dict[str, Tensor]:
     """Those of the second iteration, where a parameter without a gradient is noticed."""
-    model = case.build(**arguments).train()
-    parallel = DistributedDataParallel(model, find_unused_parameters=find_unused)
+    parallel = DistributedDataParallel(model.train(), find_unused_parameters=find_unused)
     rank, share = dist.get_rank(), BATCH // dist.get_world_size()
     for _ in range(2):
         model.zero_grad()
         loss(parallel(image(BATCH, 72, 65)[rank * share:][:share])).backward()
     return gradients(model)
+
+
+def lora() -> nn.Module:
+    """A DeiT with adapters that change it, which alone learn."""
+    backbone = dict(type='DeiT', arch=ARCHS[0], img_size=IMG_SIZE, out_type='featmap')
+    model = MODELS.build(dict(type='LoRA', backbone=backbone, r=2))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in model.parameters():
+            value.copy_(0.2 * torch.randn(value.shape, generator=generator))
+    return model
 
 
 def block_types(case: Case) -> set[type]:
@@ -97,6 +112,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
                             world_size=world_size, timeout=timedelta(seconds=100))
     jobs = {(str(case), name): partial(ddp_gradients, case, *check)
             for case in CLASSES for name, check in CHECKS.items()}
+    jobs['LoRA', 'all'] = lambda: parallel_gradients(lora())
     jobs |= {(str(case), 'fsdp'): partial(train_fsdp, case, folder) for case in CLASSES}
     seen = {}
     for key, job in jobs.items():

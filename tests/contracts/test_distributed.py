@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from ddp_worker import BATCH, CHECKS
+from ddp_worker import BATCH, CHECKS, lora
 from registered import Case, assert_close, gradients, image, loss, trainable
 
 from tests.conftest import needs
@@ -53,6 +53,16 @@ def test_ddp(backbone: Case, check: str, seen: list[dict]) -> None:
     for found in results(seen, backbone, check):
         assert found.keys() == trainable(model)
         assert_close(found, gradients(model), 1e-5)
+
+
+def test_ddp_of_adapters(seen: list[dict]) -> None:
+    pytest.importorskip('peft')
+    model = lora().train()
+    loss(model(image(BATCH, 72, 65))).backward()
+    for one in seen:
+        assert not isinstance(one['LoRA', 'all'], str), one['LoRA', 'all']
+        assert len(one['LoRA', 'all']) == 12  # A and B of qkv and proj in each of three blocks
+        assert_close(one['LoRA', 'all'], gradients(model), 1e-5)
 
 
 def test_fsdp(backbone: Case, seen: list[dict]) -> None:
