@@ -39,6 +39,8 @@ def test_ratios_are_of_the_same_round() -> None:
     plugin, other = measure.summarise(values, unit=2 / 1000)
     assert (plugin['median'], plugin['ratio']) == (1000., 1.)
     assert (other['median'], other['ratio']) == (2000., 2.)
+    once, = measure.summarise({'plugin': [3.]}, unit=1)
+    assert (once['low'], once['median'], once['high']) == (3., 3., 3.)
 
 
 def test_peak_counts_what_is_held_at_once() -> None:
@@ -130,6 +132,9 @@ def test_operators() -> None:
     (['forward:swin-tiny:224:0'], 'must be forward:MODEL:SIZE:BATCH'),
     (['forward:swin-tiny:224:1', 'distil:deit-tiny:224:1'], "'distil:deit-tiny:224:1' must be"),
     (['load:coco:9'], 'must be load:MODEL:SIZE:BATCH, with a MODEL among imagenet, ade20k'),
+    (['grow-size:swin-tiny:224:1'], "'grow-size:swin-tiny:224:1' must have a SIZE of 320 or more"),
+    (['grow-batch:swin-tiny:224:1'], 'must have a BATCH of 2 or more'),
+    (['--runtimes', '--device', 'cuda'], '--runtimes times on the CPU'),
     (['--device', 'cud'], "--device must be cpu or cuda, got 'cud'"),
     (['--device', 'cuda'], 'needs a GPU, and torch finds none'),
     (['--rounds', '0'], "must be 1 or more, got '0'"),

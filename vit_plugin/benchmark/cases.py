@@ -76,7 +76,9 @@ def parse(case: str) -> tuple[str, str, tuple[int, int], int]:
         raise UserError(f"'{case}' must be {work}:MODEL:SIZE:BATCH, with a MODEL among "
                         f"{', '.join(MODELS[work])}, e.g. {work}:{MODELS[work][0]}:224:4")
     name, height, width, batch = found.groups()
-    return work, name, (int(height), int(width or height)), int(batch)
+    size = (int(height), int(width or height))
+    growth.check(case, work, size, int(batch))
+    return work, name, size, int(batch)
 
 
 def print_table(head: list[str], rows: list[list[str]]) -> None:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import torch
 
+from vit_plugin.errors import UserError
+
 from .measure import Step, in_turns, peak_bytes, seconds
 from .steps import Bench
 
@@ -29,6 +31,15 @@ class Row(NamedTuple):
     title: str
     seconds: dict[str, float]
     bytes: dict[str, float]
+
+
+def check(case: str, work: str, size: tuple[int, int], batch: int) -> None:
+    """Raise `UserError` for a case of a single point, which has no exponent."""
+    if work == 'grow-size' and size[0] < SIDES[1]:
+        raise UserError(f"'{case}' must have a SIZE of {SIDES[1]} or more: the first sizes are "
+                        f'{SIDES[0]} and {SIDES[1]}')
+    if work == 'grow-batch' and batch < BATCHES[1]:
+        raise UserError(f"'{case}' must have a BATCH of {BATCHES[1]} or more")
 
 
 def points(bench: Bench, work: str, name: str, size: tuple[int, int], batch: int

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -82,7 +83,7 @@ def summarise(values: dict[str, list[float]], unit: float) -> list[dict[str, Any
     rows = []
     for title, taken in values.items():
         ratios = [mine / theirs for mine, theirs in zip(taken, reference)]
-        low, middle, high = statistics.quantiles(taken, n=4)
+        low, middle, high = np.quantile(taken, (0.25, 0.5, 0.75)).tolist()
         rows.append(dict(title=title, median=middle / unit, low=low / unit, high=high / unit,
                          ratio=statistics.median(ratios)))
     return rows
