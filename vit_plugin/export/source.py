@@ -72,7 +72,7 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
-        state = 'is no image that OpenCV can read' if Path(path).is_file() else 'is not there'
+        state = 'is no image that OpenCV can read' if Path(path).exists() else 'is not there'
         raise UserError(f"the image '{path}' {state}")
     return np.ascontiguousarray(image[..., ::-1])
 
